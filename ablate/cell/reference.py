@@ -1,0 +1,147 @@
+"""The reference engine: a variant's equations run on tensors, on any device and in any dtype.
+
+It is the definition against which every other engine is checked, and the engine that can run every variant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from ablate.cell.trace import INPUT, Trace
+
+State = tuple[Tensor, ...]
+
+
+class ReferenceLayer:
+    """One layer of a variant over whole sequences.
+
+    Maps that read the same vectors share one product, and the products with the input leave the time loop; beyond
+    that the equations are run as they are written, a step at a time.
+    """
+
+    def __init__(self, equations: Callable[..., Any], trace: Trace) -> None:
+        self.equations = equations
+        self.trace = trace
+        self._segments = _segments(trace)
+
+    def __call__(self, x: Tensor, weights: Mapping[str, Tensor], state: State | None = None) -> tuple[Tensor, State]:
+        """Run the layer.
+
+        Args:
+            x: (T, B, M), the input.
+            weights: by the key of each of `Trace.stacks`: (k, N, M) or (k, N, N) for the matrices of k maps, (k, N)
+                for their biases, (1, N) for a vector weight.
+            state: the state before the first step, each (B, N); zeros if left out.
+
+        Returns:
+            (T, B, N), the cell's first state at every step, and the state after the last step.
+        """
+        units = next(iter(weights.values())).shape[1]
+        state = state or tuple(x.new_zeros(x.shape[1], units) for _ in self.trace.states)
+        products = [_Products(segment, x, weights) for segment in self._segments]
+        step = _Step(products, {vector.name: weights[vector.name][0] for vector in self.trace.vectors})
+        outputs = []
+        for _ in range(x.shape[0]):
+            new = self.equations(_INPUT_TAKEN, *state, step)
+            state = new if isinstance(new, tuple) else (new,)
+            outputs.append(state[0])
+            step.advance()
+        return torch.stack(outputs), state
+
+
+# Stands for x in the equations: by then its products have been taken, for all steps at once.
+_INPUT_TAKEN = object()
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Maps that read the same vectors, so that each of these is multiplied once for all of them."""
+
+    names: list[str]
+    matrices: list[tuple[str, list[int]]]  # for each vector that is read: its stack, and the maps' places in it
+    biases: list[int]  # places in the stack of biases; none for maps without
+
+
+def _segments(trace: Trace) -> list[_Segment]:
+    together: dict[tuple[tuple[sympy.Expr, ...], bool], list[int]] = {}
+    for place, each in enumerate(trace.maps):
+        together.setdefault((each.arguments, each.bias is not None), []).append(place)
+    stacks = {stack.key: stack.maps for stack in trace.stacks}
+
+    def places(key: str, maps: list[int]) -> list[int]:
+        return [stacks[key].index(place) for place in maps]
+
+    return [
+        _Segment(
+            names=[trace.maps[place].name for place in maps],
+            matrices=[(str(argument), places(str(argument), maps)) for argument in arguments],
+            biases=places("bias", maps) if biased else [],
+        )
+        for (arguments, biased), maps in together.items()
+    ]
+
+
+class _Products:
+    """One segment's matrix products for one batch of sequences."""
+
+    def __init__(self, segment: _Segment, x: Tensor, weights: Mapping[str, Tensor]) -> None:
+        self.names = segment.names
+        self.values: tuple[Tensor, ...] | None = None  # of this step, once they have been asked for
+        bias = _rows(weights["bias"], segment.biases).flatten() if segment.biases else None  # (kN,)
+        matrices = {key: _rows(weights[key], places).flatten(0, 1) for key, places in segment.matrices}  # (kN, .)
+        self._t = 0
+        if str(INPUT) in matrices:
+            # A product for each step, (B, kN), taken in one.
+            self._addends = linear(x, matrices.pop(str(INPUT)), bias).unbind(0)
+        else:
+            self._addends = (bias,) * x.shape[0]
+        self._recurrent = [matrix.t() for matrix in matrices.values()]
+
+    def take(self, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        """The values of the segment's maps at this step, each (B, N)."""
+        total = self._addends[self._t]
+        vectors = [argument for argument in arguments if argument is not _INPUT_TAKEN]
+        for vector, matrix in zip(vectors, self._recurrent, strict=True):
+            total = vector @ matrix if total is None else torch.addmm(total, vector, matrix)
+        assert total is not None  # a map reads at least one vector
+        values = self.values = total.chunk(len(self.names), dim=1)
+        return values
+
+    def advance(self) -> None:
+        self._t += 1
+        self.values = None
+
+
+def _rows(stack: Tensor, places: list[int]) -> Tensor:
+    """Rows of a stack, without a copy where they lie side by side."""
+    first, last = places[0], places[-1]
+    return stack[first : last + 1] if places == list(range(first, last + 1)) else stack[places]
+
+
+class _Step:
+    """The argument `w` of the equations: hands out the maps' values at this step, and the vector weights."""
+
+    def __init__(self, products: list[_Products], vectors: dict[str, Tensor]) -> None:
+        self._products = products
+        # As attributes of this object they are found as fast as Python finds anything.
+        self.__dict__.update(vectors)
+        for each in products:
+            self.__dict__.update({name: _reader(each, k) for k, name in enumerate(each.names)})
+
+    def advance(self) -> None:
+        for each in self._products:
+            each.advance()
+
+
+def _reader(products: _Products, k: int) -> Callable[..., Tensor]:
+    def read(*arguments: Any, bias: bool = True) -> Tensor:
+        return (products.values or products.take(arguments))[k]
+
+    return read

@@ -1,0 +1,90 @@
+"""A traced vector: an expression that knows its size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy
+
+
+class EquationError(Exception):
+    """The equations say something that has no meaning; `trace.py` adds the variant and the line."""
+
+
+class Vector:
+    """The value of an expression at one time step, for one sequence: N or M numbers.
+
+    Attributes:
+        size: "N" (the cell's units) or "M" (the input).
+        named: whether a name of the equations stands for it already.
+    """
+
+    def __init__(self, expression: sympy.Expr, size: str, named: bool = False) -> None:
+        self._expression = expression
+        self.size = size
+        self.named = named
+
+    @property
+    def expression(self) -> sympy.Expr:
+        return self._expression
+
+    def stand_for(self, symbol: sympy.Symbol) -> None:
+        """From now on this vector reads as `symbol`, whose equation has been written down."""
+        self._expression = symbol
+        self.named = True
+
+    def __add__(self, other: Any) -> Vector:
+        return combine("+", lambda a, b: a + b, self, other)
+
+    def __radd__(self, other: Any) -> Vector:
+        return combine("+", lambda a, b: a + b, other, self)
+
+    def __sub__(self, other: Any) -> Vector:
+        return combine("-", lambda a, b: a - b, self, other)
+
+    def __rsub__(self, other: Any) -> Vector:
+        return combine("-", lambda a, b: a - b, other, self)
+
+    def __mul__(self, other: Any) -> Vector:
+        return combine("*", lambda a, b: a * b, self, other)
+
+    def __rmul__(self, other: Any) -> Vector:
+        return combine("*", lambda a, b: a * b, other, self)
+
+    def __truediv__(self, other: Any) -> Vector:
+        return combine("/", lambda a, b: a / b, self, other)
+
+    def __rtruediv__(self, other: Any) -> Vector:
+        return combine("/", lambda a, b: a / b, other, self)
+
+    def __pow__(self, other: int) -> Vector:
+        if not isinstance(other, int):
+            raise EquationError("only whole powers are known: write v ** 2, or sqrt(v)")
+        return combine("**", lambda a, b: a**b, self, other)
+
+    def __neg__(self) -> Vector:
+        return combine("-", lambda a: -a, self)
+
+    def __bool__(self) -> bool:
+        raise EquationError("a cell has no branches: use minimum, maximum or relu instead of if, and, or")
+
+
+def combine(word: str, symbolic: Callable[..., sympy.Expr], *operands: Any) -> Vector:
+    """Point-wise work on vectors of N and on numbers."""
+    expressions = []
+    for operand in operands:
+        if isinstance(operand, Vector):
+            if operand.size != "N":
+                raise EquationError(
+                    f"{word} is given the input, which has M numbers, not N; only a map such as w.z(x, ...) can read it"
+                )
+            expressions.append(operand.expression)
+        elif isinstance(operand, int | float) and not isinstance(operand, bool):
+            expressions.append(sympy.sympify(operand))
+        else:
+            raise EquationError(f"{word} is given {operand!r}, which is neither a vector nor a number")
+    try:
+        return Vector(symbolic(*expressions), "N")
+    except TypeError as error:
+        raise EquationError(f"{word}: {error}") from None
