@@ -1,0 +1,79 @@
+"""What the tables of a study cannot hold: its data, variants and environment, as plain types for JSON."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ablate.cell.typeset import latex
+from ablate.plan.study import Plan
+from tasks.registry import SPLITS, Dataset, Task
+from variants import Variant
+
+PACKAGES = ("torch", "numpy", "sympy", "optuna", "mlflow", "pandas", "scipy", "music21")
+
+
+def gather(plan: Plan, datasets: dict[str, Dataset], command: str) -> dict[str, Any]:
+    """The facts of a study, to be kept in its folder."""
+    return {
+        "study": plan.config.study_name,
+        "command": command,
+        "expected": plan.config.trials,
+        "configuration": plan.config.to_toml(),
+        "tasks": {task.name: _task(task, datasets[task.name]) for task in plan.tasks},
+        "variants": {variant.name: _variant(variant) for variant in plan.variants},
+        "environment": environment(plan),
+    }
+
+
+def merge(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a study that has been extended: tasks and variants of earlier commands stay."""
+    together = {key: {**kept.get(key, {}), **new[key]} for key in ("tasks", "variants")}
+    return {**kept, **new, **together}
+
+
+def _task(task: Task, data: Dataset) -> dict[str, Any]:
+    splits = {name: data.splits[name] for name in SPLITS}
+    return {
+        "name": task.name,
+        "summary": task.summary,
+        "metric": task.metric,
+        "direction": task.direction,
+        "baseline": task.baseline(data),
+        "source": data.source,
+        "sha256": data.hash,
+        "counts": {name: len(split) for name, split in splits.items()},
+        "frames": {name: int(split.lengths.sum()) for name, split in splits.items()},
+    }
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    return {
+        "name": variant.name,
+        "summary": variant.summary,
+        "source": variant.source,
+        "equations": latex(variant.trace),
+    }
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    """Where the numbers were made."""
+    return {
+        "ablate": version("ablate"),
+        "Python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
+        "engine": "reference" if plan.config.engine == "auto" else plan.config.engine,
+        "workers": str(plan.config.workers),
+    }
+
+
+def _processor() -> str:
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+

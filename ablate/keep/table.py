@@ -1,0 +1,140 @@
+"""The tables of a study: a row a trial in trials.csv, a row an epoch in curves.csv.
+
+They are the truth from which everything else is made. Rows are only ever appended; a trial counts once its row in
+trials.csv is whole, and its curve is written before that. A rewrite goes through a temporary file and a rename.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ablate.plan.coordinates import Coordinates
+from ablate.plan.space import HYPERPARAMETERS
+
+KEY = ["task", "variant", "index"]
+TRIAL_COLUMNS = [
+    *KEY,
+    "state",
+    *HYPERPARAMETERS,
+    "validation",
+    "test",
+    "best_epoch",
+    "epochs",
+    "parameters",
+    "seconds",
+    "engine",
+    "reason",
+]
+CURVE_COLUMNS = [*KEY, "epoch", "train", "validation"]
+
+Curve = list[tuple[int, float, float]]  # epoch, train, validation
+
+# Times stand apart: all other columns of a study are the same however often it is run.
+TIME_COLUMNS = ["seconds"]
+
+_KINDS = {
+    **dict.fromkeys(["task", "variant", "state", "engine", "reason"], "str"),
+    **dict.fromkeys(["index", "epoch"], "int64"),
+    **dict.fromkeys(["hidden_size", "best_epoch", "epochs", "parameters"], "Int64"),
+    **dict.fromkeys(["learning_rate", "momentum", "input_noise", "validation", "test", "train", "seconds"], "float64"),
+}
+
+
+class Tables:
+    """The two tables in a study's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.trials_file = folder / "trials.csv"
+        self.curves_file = folder / "curves.csv"
+
+    def trials(self) -> pd.DataFrame:
+        """A row a trial; of one that was run again, the last."""
+        return _read(self.trials_file, TRIAL_COLUMNS).drop_duplicates(KEY, keep="last", ignore_index=True)
+
+    def curves(self) -> pd.DataFrame:
+        """A row an epoch, of the trials in the table and of no others."""
+        curves = _read(self.curves_file, CURVE_COLUMNS).drop_duplicates([*KEY, "epoch"], keep="last")
+        trials = self.trials()
+        return curves.merge(trials[KEY], on=KEY, how="inner").reset_index(drop=True)
+
+    def rows(self) -> list[tuple[dict[str, Any], Curve]]:
+        """Every trial as a row of plain Python values, None for what is empty, with its curve."""
+        curves: dict[tuple[Any, ...], Curve] = {}
+        for row in _plain_rows(self.curves()):
+            scores = (math.nan if row[name] is None else row[name] for name in ("train", "validation"))
+            curves.setdefault(tuple(row[name] for name in KEY), []).append((row["epoch"], *scores))
+        return [(row, curves.get(tuple(row[name] for name in KEY), [])) for row in _plain_rows(self.trials())]
+
+    def add(self, trial: dict[str, Any], curve: Curve) -> None:
+        """Keep a finished trial: first its curve, then the row that makes it count."""
+        key = [trial[name] for name in KEY]
+        _append(self.curves_file, CURVE_COLUMNS, [[*key, *row] for row in curve])
+        _append(self.trials_file, TRIAL_COLUMNS, [[trial.get(name) for name in TRIAL_COLUMNS]])
+
+    def tidy(self, drop: set[Coordinates] | None = None) -> None:
+        """Rewrite both tables in the order of the coordinates, without half-written rows and without `drop`."""
+        trials, curves = self.trials(), self.curves()
+        if drop:
+            trials, curves = (table[[at not in drop for at in coordinates(table)]] for table in (trials, curves))
+        _rewrite(self.curves_file, curves.sort_values([*KEY, "epoch"], kind="stable"))
+        _rewrite(self.trials_file, trials.sort_values(KEY, kind="stable"))
+
+
+def coordinates(table: pd.DataFrame) -> list[Coordinates]:
+    """The coordinates of each row."""
+    return [Coordinates(*key) for key in zip(*(table[name].tolist() for name in KEY), strict=True)]
+
+
+def _read(file: Path, columns: list[str]) -> pd.DataFrame:
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    whole = text[: text.rfind("\n") + 1]  # a kill may have left the start of a row behind
+    if not whole:
+        return pd.DataFrame({name: pd.Series(dtype=_KINDS[name]) for name in columns})
+    return pd.read_csv(
+        io.StringIO(whole),
+        dtype={name: _KINDS[name] for name in columns},
+        keep_default_na=False,
+        na_values=[""],
+        float_precision="round_trip",
+    )
+
+
+def _append(file: Path, columns: list[str], rows: list[list[Any]]) -> None:
+    """Add whole rows with one write, so that no reader and no kill sees less than a row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if not file.exists() or file.stat().st_size == 0:
+        writer.writerow(columns)
+    writer.writerows([[_cell(value) for value in row] for row in rows])
+    with file.open("a", encoding="utf-8", newline="") as stream:
+        stream.write(text.getvalue())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _cell(value: Any) -> str:
+    """A value as it is read back: floats to the last bit, what is missing or not a number as nothing."""
+    if value is None or value != value:
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _rewrite(file: Path, table: pd.DataFrame) -> None:
+    temporary = file.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(table.columns)
+        writer.writerows([_cell(value) for value in row.values()] for row in _plain_rows(table))
+    temporary.replace(file)
+
+
+def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    columns = {name: [None if pd.isna(value) else value for value in table[name].tolist()] for name in table.columns}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

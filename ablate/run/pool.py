@@ -1,0 +1,95 @@
+"""Worker processes that run trials, and survive one another."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from ablate.plan.coordinates import Coordinates
+from ablate.plan.study import Plan
+from ablate.run.worker import Result, failed, work
+
+# One thread a worker: the libraries read this when a worker imports them.
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class WorkersCannotStart(RuntimeError):
+    """A worker ended before it was ready; its own message stands on the error stream."""
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    connection: Connection
+    trial: Coordinates | None = None
+    ready: bool = False
+
+
+class Pool:
+    """Runs trials on a number of worker processes; the results come in the order in which they are finished."""
+
+    def __init__(self, plan: Plan, size: int) -> None:
+        self._plan = plan
+        self._size = size
+        # Forking a process that holds threads and libraries is not safe; a spawned one starts clean.
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: list[_Worker] = []
+
+    def run(self, trials: list[Coordinates]) -> Iterator[Result]:
+        """Run the trials; one whose worker dies is failed, and another worker takes that one's place."""
+        waiting = list(reversed(trials))
+        os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
+        self._workers = [self._start() for _ in range(min(self._size, len(waiting)))]
+        while self._workers:
+            by_connection = {worker.connection: worker for worker in self._workers}
+            for connection in wait(list(by_connection)):
+                worker = by_connection[connection]  # type: ignore[index]
+                try:
+                    result = worker.connection.recv()
+                except (EOFError, OSError):
+                    self._workers.remove(worker)
+                    worker.process.join()
+                    if not worker.ready:
+                        raise WorkersCannotStart(_last_words(worker.process)) from None
+                    if worker.trial is not None:
+                        yield failed(self._plan, worker.trial, f"the worker died: {_last_words(worker.process)}")
+                    if waiting:
+                        self._workers.append(self._start())
+                    continue
+                worker.ready, worker.trial = True, None
+                if waiting:
+                    worker.trial = waiting.pop()
+                    worker.connection.send(worker.trial)
+                else:
+                    worker.connection.send(None)
+                    self._workers.remove(worker)
+                if result is not None:
+                    yield result
+
+    def stop(self) -> None:
+        """End all workers at once; trials in flight are lost, and are run again when the study goes on."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+        self._workers = []
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=work, args=(theirs, self._plan.config), daemon=True)
+        process.start()
+        theirs.close()  # so that the worker's death closes the pipe
+        return _Worker(process, ours)
+
+
+def _last_words(process: BaseProcess) -> str:
+    code = process.exitcode or 0
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"killed by {name}{' (out of memory?)' if -code == signal.SIGKILL else ''}"
+    return f"exit status {code}"

@@ -1,0 +1,132 @@
+"""What a sweep shows while it runs: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ablate.plan.coordinates import Coordinates
+
+PLAIN_EVERY = 10.0  # seconds between plain lines
+
+
+@dataclass
+class _Count:
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    diverged: int = 0
+    best: float | None = None  # validation
+
+    def add(self, state: str, validation: float | None) -> None:
+        self.done += 1
+        self.failed += state == "failed"
+        self.diverged += state == "diverged"
+        if validation is not None and validation == validation:
+            self.best = validation if self.best is None else min(self.best, validation)
+
+    def cells(self) -> list[str]:
+        best = "" if self.best is None else f"{self.best:.3f}"
+        return [f"{self.done}/{self.total}", str(self.failed or ""), str(self.diverged or ""), best]
+
+    def words(self) -> str:
+        parts = [f"{self.done}/{self.total}"]
+        parts += [f"{count} {what}" for count, what in ((self.failed, "failed"), (self.diverged, "diverged")) if count]
+        return ", ".join(parts + ([f"best {self.best:.3f}"] if self.best is not None else []))
+
+
+class Progress:
+    """The progress of a study: counts by task and variant, best validation score, time left.
+
+    Use it as a context; `tell` prints a line above the display, `add` counts a finished trial.
+    """
+
+    def __init__(self, trials: list[Coordinates], stream: Any = None) -> None:
+        self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+        self._counts: dict[tuple[str, str], _Count] = {}
+        for trial in trials:
+            self._counts.setdefault((trial.task, trial.variant), _Count()).total += 1
+        self._all = _Count(total=len(trials))
+        self._live: Live | None = None
+        self._started = self._last_line = time.monotonic()
+        self._ran = 0
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=2, transient=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+            self._live = None
+        elif self._ran:
+            self._line()
+
+    def tell(self, text: str) -> None:
+        """Print a line; it stays when the display moves on."""
+        self._console.print(text, markup=False)
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Progress of a preparation, such as the parsing of a data set."""
+        if self._live or done in (0, total) or time.monotonic() - self._last_line > PLAIN_EVERY:
+            self._last_line = time.monotonic()
+            end = "\r" if self._console.is_terminal and done < total else "\n"
+            self._console.print(f"{what}: {done}/{total}", end=end, markup=False)
+
+    def known(self, trial: Coordinates, state: str, validation: float | None) -> None:
+        """Count a trial that an earlier run of the command has finished."""
+        self._counts[trial.task, trial.variant].add(state, validation)
+        self._all.add(state, validation)
+
+    def add(self, trial: Coordinates, state: str, validation: float | None) -> None:
+        """Count a trial that has just ended."""
+        if not self._ran:
+            self._started = self._started or time.monotonic()
+        self.known(trial, state, validation)
+        self._ran += 1
+        if not self._live and time.monotonic() - self._last_line > PLAIN_EVERY:
+            self._line()
+
+    def _left(self) -> str:
+        remaining = self._all.total - self._all.done
+        if not remaining or not self._ran:
+            return ""
+        seconds = (time.monotonic() - self._started) / self._ran * remaining
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"about {hours} h {minutes} min left" if hours else f"about {max(minutes, 1)} min left"
+
+    def _line(self) -> None:
+        self._last_line = time.monotonic()
+        self._console.print("; ".join(part for part in (self._all.words(), self._left()) if part), markup=False)
+
+    def _draw(self) -> Group:
+        table = Table(box=None, pad_edge=False)
+        for name, justify in (("task", "left"), ("variant", "left"), ("trials", "right")):
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        for name in ("failed", "diverged", "best validation"):
+            table.add_column(name, justify="right")
+        for (task, variant), count in self._shown():
+            table.add_row(task, variant, *count.cells())
+        return Group(table, Text(f"{self._all.words()}  {self._left()}"))
+
+    def _shown(self) -> list[tuple[tuple[str, str], _Count]]:
+        """Every task and variant, or, where the terminal is too small for them, every task."""
+        if len(self._counts) <= self._console.size.height - 5:
+            return list(self._counts.items())
+        by_task: dict[tuple[str, str], _Count] = {}
+        for (task, _), count in self._counts.items():
+            total = by_task.setdefault((task, "all"), _Count())
+            for name in ("total", "done", "failed", "diverged"):
+                setattr(total, name, getattr(total, name) + getattr(count, name))
+            bests = [best for best in (total.best, count.best) if best is not None]
+            total.best = min(bests) if bests else None
+        return list(by_task.items())

@@ -1,0 +1,145 @@
+"""A sweep: what is missing of a study is run, kept and shown; then the study is reported."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+from ablate.errors import UserError
+from ablate.keep.facts import gather, merge
+from ablate.keep.folder import StudyFolder
+from ablate.keep.table import coordinates
+from ablate.plan.config import Config
+from ablate.plan.coordinates import Coordinates
+from ablate.plan.study import Plan
+from ablate.run.pool import Pool
+from ablate.run.progress import Progress
+from ablate.run.views import Views
+from tasks.cache import default_cache_folder, open_dataset
+from tasks.registry import Dataset
+
+ENDED = ("completed", "diverged")  # results; a failed trial is run again by the next command
+
+
+def run_study(plan: Plan, *, fresh: bool, command: str) -> int:
+    """Finish what is missing of a study and report it; returns how many of the plan's trials have failed.
+
+    Raises:
+        UserError: bad data, a folder that cannot be used, a storage that cannot be opened; nothing was written.
+        KeyboardInterrupt: by Ctrl-C or a signal to terminate; what is finished is kept.
+    """
+    config = plan.config
+    folder = StudyFolder(Path(config.results), config.study_name)
+    progress = Progress(plan.trials())
+    if folder.exists and not fresh:
+        folder.compare(config)  # before the data is parsed, which may take a while
+    facts = gather(plan, _open_data(plan, progress), command)
+    folder.lock()
+    try:
+        if not fresh:
+            _check_data(folder, facts)
+        folder.open(config, fresh)
+        folder.write_facts(merge(folder.facts(), facts))
+        folder.tables.tidy()
+        missing = _missing(plan, folder)
+        if not missing and folder.report_file.exists():
+            progress.tell(f"study {folder.name!r} is complete: {len(plan.trials())} trials; nothing to train")
+            return 0
+        views = Views(folder, config, fresh, progress.tell)
+        _run(plan, folder, progress, missing, views)
+        report = report_study(folder)
+        views.finish(report.parent)
+        progress.tell(f"report: {report}")
+        return len(_missing(plan, folder))
+    finally:
+        folder.unlock()
+
+
+def rebuild(folder: StudyFolder, config: Config) -> None:
+    """Make the report, the trial store and the MLflow experiment again from the study's tables.
+
+    Raises:
+        UserError: there is no such study, or it is being run.
+    """
+    if not folder.exists:
+        raise UserError(f"there is no study {folder.name!r} in {folder.results}/")
+    folder.lock()
+    try:
+        folder.tables.tidy()
+        report = report_study(folder)
+        Views(folder, config, False, print).finish(report.parent)
+        print(f"report: {report}")
+    finally:
+        folder.unlock()
+
+
+def report_study(folder: StudyFolder) -> Path:
+    """Write the report of what the study's tables hold; returns its page."""
+    from ablate.report import Facts, TaskFacts, VariantFacts, write_report  # slow to import
+
+    kept = folder.facts()
+    facts = Facts(
+        study=folder.name,
+        command=kept["command"],
+        expected=kept["expected"],
+        tasks=[TaskFacts(**task) for task in kept["tasks"].values()],
+        variants=[VariantFacts(**variant) for variant in kept["variants"].values()],
+        configuration=kept["configuration"],
+        environment=kept["environment"],
+    )
+    return write_report(folder.path, folder.tables.trials(), folder.tables.curves(), facts)
+
+
+def _open_data(plan: Plan, progress: Progress) -> dict[str, Dataset]:
+    """The data of every task of the plan, parsed and cached here, so that the workers only map it into memory."""
+    paths = {task: Path(path).expanduser() for task, path in plan.config.data.items()}
+    cache = default_cache_folder()
+    return {task.name: open_dataset(task, paths.get(task.name), cache, progress.step) for task in plan.tasks}
+
+
+def _check_data(folder: StudyFolder, facts: dict[str, Any]) -> None:
+    """Refuse to go on in a study whose trials saw other data."""
+    for name, before in folder.facts().get("tasks", {}).items():
+        now = facts["tasks"].get(name, before)
+        if now["sha256"] != before["sha256"]:
+            raise UserError(
+                f"study {folder.name!r} was made with other data for {name}: {before['source']} there, "
+                f"{now['source']} here. Give --study another name, or --fresh to start it anew"
+            )
+
+
+def _missing(plan: Plan, folder: StudyFolder) -> list[Coordinates]:
+    """The plan's trials that have not ended yet, in the order of the plan."""
+    table = folder.tables.trials()
+    ended = {at for at, state in zip(coordinates(table), table["state"], strict=True) if state in ENDED}
+    return [trial for trial in plan.trials() if trial not in ended]
+
+
+def _run(plan: Plan, folder: StudyFolder, progress: Progress, trials: list[Coordinates], views: Views) -> None:
+    """Run the trials and keep each as it ends."""
+    todo = set(trials)
+    for row, _ in folder.tables.rows():
+        at = Coordinates(row["task"], row["variant"], row["index"])
+        if at not in todo:
+            progress.known(at, row["state"], row["validation"])
+    if trials and len(trials) < len(plan.trials()):
+        progress.tell(f"{len(plan.trials()) - len(trials)} of {len(plan.trials())} trials are there already")
+    pool = Pool(plan, plan.config.workers)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job queue's way to say stop
+    try:
+        with progress:
+            for result in pool.run(trials):
+                folder.tables.add(result.row, result.curve)
+                if result.traceback:
+                    folder.write_failure(str(result.trial), result.traceback)
+                progress.add(result.trial, result.row["state"], result.row["validation"])
+                views.add(result.row, result.curve)
+    except KeyboardInterrupt:
+        pool.stop()
+        views.finish(None)
+        raise
+    finally:
+        pool.stop()
+        signal.signal(signal.SIGTERM, before)
+        folder.tables.tidy()

@@ -1,0 +1,108 @@
+"""A worker process: takes trials from a pipe, one at a time, and sends back what they left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+from dataclasses import dataclass, field
+from functools import cache
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ablate.plan.coordinates import Coordinates
+from ablate.plan.study import Plan, make_plan
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished trial."""
+
+    trial: Coordinates
+    row: dict[str, Any]  # the columns of trials.csv
+    curve: list[tuple[int, float, float]] = field(default_factory=list)  # epoch, train, validation
+    traceback: str = ""  # of a failed trial
+
+
+def failed(plan: Plan, trial: Coordinates, reason: str, trace: str = "") -> Result:
+    """The result of a trial that ended by an exception, or with its worker."""
+    return Result(trial, {**_identity(plan, trial), "state": "failed", "reason": reason}, traceback=trace)
+
+
+def _identity(plan: Plan, trial: Coordinates) -> dict[str, Any]:
+    return {
+        "task": trial.task,
+        "variant": trial.variant,
+        "index": trial.index,
+        **plan.hyperparameters(trial),
+        **dict.fromkeys(("validation", "test", "best_epoch", "epochs", "parameters", "seconds", "reason")),
+        "engine": "reference",
+    }
+
+
+def work(connection: Connection, plan_of: Any) -> None:
+    """The body of a worker process. It ends when told to, or with its parent, however that one ends."""
+    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
+    plan = make_plan(plan_of)
+    connection.send(None)  # ready
+    while (trial := connection.recv()) is not None:
+        connection.send(_run(plan, trial))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _run(plan: Plan, trial: Coordinates) -> Result:
+    from ablate.cell.engine import make_layer
+    from ablate.train.trial import run_trial
+    from tasks import TASKS
+    from variants import VARIANTS
+
+    try:
+        task, variant = TASKS[trial.task], VARIANTS[trial.variant]
+        outcome = run_trial(
+            task,
+            _dataset(task.name, plan.config.data.get(task.name)),
+            variant.trace,
+            make_layer(variant.equations, variant.trace, plan.config.engine),
+            plan.draws(trial),
+            plan.hyperparameters(trial),
+            plan.config.training,
+        )
+    except Exception as error:  # any exception is this trial's result; the sweep goes on
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return failed(plan, trial, reason, traceback.format_exc())
+    row = {
+        **_identity(plan, trial),
+        "state": outcome.state,
+        "validation": outcome.validation,
+        "test": outcome.test,
+        "best_epoch": outcome.best_epoch,
+        "epochs": outcome.epochs,
+        "parameters": outcome.parameters,
+        "seconds": round(outcome.seconds, 3),
+    }
+    return Result(trial, row, outcome.curve)
+
+
+@cache
+def _dataset(task: str, path: str | None) -> Any:
+    """The data of a task, opened once a process; the arrays are memory-mapped and so shared between processes."""
+    from pathlib import Path
+
+    from tasks import TASKS
+    from tasks.cache import default_cache_folder, open_dataset
+
+    source = Path(path).expanduser() if path else None
+    return open_dataset(TASKS[task], source, default_cache_folder(), lambda what, done, total: None)

@@ -1,0 +1,9 @@
+#!/usr/bin/env python
+"""Sweep LSTM variants over tasks: python run_sweep.py --variants all (see --help)."""
+
+import sys
+
+from ablate.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())
