@@ -69,7 +69,8 @@ def _describe_task(task: Task) -> str:
     return "\n".join(
         [
             f"{task.name}: {task.summary}",
-            f"inputs {task.input_size}, outputs {task.output_size} ({task.outputs}), metric {task.metric}, lower is better",
+            f"inputs {task.input_size}, outputs {task.output_size} ({task.outputs}), "
+            f"metric {task.metric}, lower is better",
             "",
             task.description.strip(),
         ]

@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--variants", metavar="NAMES", help="'all', a group ('greff' is the nine) or names, with commas")
     study.add_argument("--tasks", metavar="NAMES", help="'default', 'all' or names, with commas")
     study.add_argument("--trials", type=int, metavar="N", help="trials per task and variant, in total")
-    study.add_argument("--preset", metavar="NAME", help="'default' (ten minutes), 'paper' (Greff's), 'smoke' (a minute)")
+    study.add_argument(
+        "--preset", metavar="NAME", help="'default' (ten minutes), 'paper' (Greff's), 'smoke' (a minute)"
+    )
     study.add_argument("--config", type=Path, metavar="FILE", help="a TOML file; the command line goes over it")
     study.add_argument("--seed", type=int, metavar="N", help="the study's seed, which all draws come from")
     study.add_argument("--data", action="append", metavar="TASK=PATH", help="your own copy of a task's data")

@@ -299,17 +299,21 @@ def _run_naming_locals(
     """
 
     def watch(frame: FrameType, event: str, _: Any) -> Any:
-        if event in ("line", "return"):
-            for name, value in frame.f_locals.items():
-                if isinstance(value, Vector) and not value.named:
-                    write_down(name, value)
-        return watch
+        if frame.f_code.co_filename.startswith(_HERE):
+            return None
+        # What a function is given has its name, if any, where it came from.
+        given = {id(value) for value in frame.f_locals.values()}
 
-    def enter(frame: FrameType, event: str, _: Any) -> Any:
-        return None if frame.f_code.co_filename.startswith(_HERE) else watch(frame, event, _)
+        def name_locals(frame: FrameType, event: str, _: Any) -> Any:
+            for name, value in frame.f_locals.items():
+                if isinstance(value, Vector) and not value.named and id(value) not in given:
+                    write_down(name, value)
+            return name_locals
+
+        return name_locals
 
     before = sys.gettrace()
-    sys.settrace(enter)
+    sys.settrace(watch)
     try:
         return function(*arguments)
     finally:

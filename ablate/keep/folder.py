@@ -113,4 +113,3 @@ def write_text(file: Path, text: str) -> None:
     temporary = file.with_name(f".{file.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)
-

@@ -68,8 +68,8 @@ class Tables:
         """Every trial as a row of plain Python values, None for what is empty, with its curve."""
         curves: dict[tuple[Any, ...], Curve] = {}
         for row in _plain_rows(self.curves()):
-            scores = (math.nan if row[name] is None else row[name] for name in ("train", "validation"))
-            curves.setdefault(tuple(row[name] for name in KEY), []).append((row["epoch"], *scores))
+            train, validation = (math.nan if row[name] is None else row[name] for name in ("train", "validation"))
+            curves.setdefault(tuple(row[name] for name in KEY), []).append((row["epoch"], train, validation))
         return [(row, curves.get(tuple(row[name] for name in KEY), [])) for row in _plain_rows(self.trials())]
 
     def add(self, trial: dict[str, Any], curve: Curve) -> None:
@@ -78,11 +78,9 @@ class Tables:
         _append(self.curves_file, CURVE_COLUMNS, [[*key, *row] for row in curve])
         _append(self.trials_file, TRIAL_COLUMNS, [[trial.get(name) for name in TRIAL_COLUMNS]])
 
-    def tidy(self, drop: set[Coordinates] | None = None) -> None:
-        """Rewrite both tables in the order of the coordinates, without half-written rows and without `drop`."""
+    def tidy(self) -> None:
+        """Rewrite both tables in the order of the coordinates, without what a kill has left half-written."""
         trials, curves = self.trials(), self.curves()
-        if drop:
-            trials, curves = (table[[at not in drop for at in coordinates(table)]] for table in (trials, curves))
         _rewrite(self.curves_file, curves.sort_values([*KEY, "epoch"], kind="stable"))
         _rewrite(self.trials_file, trials.sort_values(KEY, kind="stable"))
 
@@ -102,7 +100,6 @@ def _read(file: Path, columns: list[str]) -> pd.DataFrame:
         dtype={name: _KINDS[name] for name in columns},
         keep_default_na=False,
         na_values=[""],
-        float_precision="round_trip",
     )
 
 

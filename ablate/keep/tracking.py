@@ -74,40 +74,40 @@ class Tracking:
             if not token:
                 return runs
 
-    def add(self, trial: dict[str, Any], curve: Curve) -> None:
+    def add(self, row: dict[str, Any], curve: Curve) -> None:
         """Log a finished trial, a row of the table, as a child run; one that is there already is left alone."""
-        name = f"{trial['task']}/{trial['variant']}/{trial['index']}"
+        name = f"{row['task']}/{row['variant']}/{row['index']}"
         old = self._trials.get(name)
         if old is not None:
-            if old.data.tags.get("state") == trial["state"]:
+            if old.data.tags.get("state") == row["state"]:
                 return
             self._client.delete_run(old.info.run_id)  # it had failed and has been run again
         end = int(time.time() * 1000)
-        start = end - int(1000 * (trial["seconds"] or 0))
+        start = end - int(1000 * (row["seconds"] or 0))
         tags = {
             TRIAL: name,
-            PARENT: self.parent(trial["task"], trial["variant"]),
-            **{key: str(trial[key]) for key in ("task", "variant", "index", "state", "engine")},
+            PARENT: self.parent(row["task"], row["variant"]),
+            **{key: str(row[key]) for key in ("task", "variant", "index", "state", "engine")},
             "seed": str(self._facts["configuration"]["seed"]),
         }
-        if trial["reason"]:
-            tags["reason"] = str(trial["reason"])[:5000]
+        if row["reason"]:
+            tags["reason"] = str(row["reason"])[:5000]
         run = self._client.create_run(
-            self._experiment, start_time=start, run_name=f"{trial['variant']} #{trial['index']}", tags=tags
+            self._experiment, start_time=start, run_name=f"{row['variant']} #{row['index']}", tags=tags
         )
-        metrics = [Metric(key, float(trial[key]), end, 0) for key in METRICS if _finite(trial[key])]
-        if _finite(trial["validation"]):
-            metrics.append(Metric("best_validation", trial["validation"], end, 0))
+        metrics = [Metric(key, float(row[key]), end, 0) for key in METRICS if _finite(row[key])]
+        if _finite(row["validation"]):
+            metrics.append(Metric("best_validation", row["validation"], end, 0))
         for epoch, train, validation in curve:
             scores = {"train": train, "validation": validation}
             metrics += [Metric(key, value, end, epoch) for key, value in scores.items() if _finite(value)]
-        params = [Param(key, repr(trial[key])) for key in HYPERPARAMETERS if trial[key] is not None]
+        params = [Param(key, repr(row[key])) for key in HYPERPARAMETERS if row[key] is not None]
         for first in range(0, max(len(metrics), 1), BATCH):
             self._client.log_batch(
                 run.info.run_id, metrics=metrics[first : first + BATCH], params=params if first == 0 else []
             )
-        self._client.log_inputs(run.info.run_id, [self._data(trial["task"])])
-        status = "FAILED" if trial["state"] == "failed" else "FINISHED"
+        self._client.log_inputs(run.info.run_id, [self._data(row["task"])])
+        status = "FAILED" if row["state"] == "failed" else "FINISHED"
         self._client.set_terminated(run.info.run_id, status, end_time=end)
         self._trials[name] = run
 

@@ -54,30 +54,30 @@ class TrialStore:
         self._known: dict[str, set[tuple[int, str]]] = {}
         self._storage = open_storage(storage)
 
-    def add(self, trial: dict[str, Any], curve: Curve) -> None:
+    def add(self, row: dict[str, Any], curve: Curve) -> None:
         """Tell Optuna of a finished trial, a row of the table; one that it knows already is left alone."""
-        at = Coordinates(trial["task"], trial["variant"], trial["index"])
+        at = Coordinates(row["task"], row["variant"], row["index"])
         study = self._open(at)
         known = self._known[study.study_name]
-        if (at.index, trial["state"]) in known:
+        if (at.index, row["state"]) in known:
             return
-        state = STATES[trial["state"]]
-        distributions, params = self._params(trial)
+        state = STATES[row["state"]]
+        distributions, params = self._params(row)
         study.add_trial(
             optuna.trial.create_trial(
                 state=state,
-                value=trial["validation"] if state == TrialState.COMPLETE else None,
+                value=row["validation"] if state == TrialState.COMPLETE else None,
                 params=params,
                 distributions=distributions,
                 intermediate_values={epoch: validation for epoch, _, validation in curve if validation == validation},
                 user_attrs={
                     "index": at.index,
-                    "state": trial["state"],
-                    **{key: trial[key] for key in ("test", "best_epoch", "epochs", "parameters", "seconds", "reason")},
+                    "state": row["state"],
+                    **{key: row[key] for key in ("test", "best_epoch", "epochs", "parameters", "seconds", "reason")},
                 },
             )
         )
-        known.add((at.index, trial["state"]))
+        known.add((at.index, row["state"]))
 
     def _open(self, at: Coordinates) -> optuna.Study:
         name = f"{self._study}/{at.task}/{at.variant}"
@@ -101,14 +101,14 @@ class TrialStore:
                 optuna.delete_study(study_name=name, storage=self._storage)
         self._studies.clear()
 
-    def _params(self, trial: dict[str, Any]) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
+    def _params(self, row: dict[str, Any]) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
         """The search space in Optuna's terms, on the axes that were sampled, and this trial's place in it."""
         distributions: dict[str, BaseDistribution] = {}
         params: dict[str, Any] = {}
         for name, entry in self._space.items():
             if not isinstance(entry, Range):
                 continue
-            value, log = trial[name], entry.scale != "linear"
+            value, log = row[name], entry.scale != "linear"
             if entry.scale == "one-minus-log":
                 name, value = f"one_minus_{name}", min(max(1 - value, entry.low), entry.high)
             kind = IntDistribution if entry.integer else FloatDistribution

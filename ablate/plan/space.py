@@ -50,10 +50,10 @@ HYPERPARAMETERS = tuple(GREFF)
 
 # What a value must obey to be trained with: lower bound, upper bound, and in words.
 _VALID = {
-    "hidden_size": (1, 100_000, "at least 1"),
-    "learning_rate": (0.0, 1e6, "positive"),
+    "hidden_size": (1, math.inf, "at least 1"),
+    "learning_rate": (0.0, math.inf, "positive"),
     "momentum": (0.0, 1.0, "at least 0 and below 1"),
-    "input_noise": (0.0, 1e6, "at least 0"),
+    "input_noise": (0.0, math.inf, "at least 0"),
 }
 
 

@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from ablate.errors import UserError
 from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan
 from ablate.run.worker import Result, failed, work
 
 # One thread a worker: the libraries read this when a worker imports them.
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-class WorkersCannotStart(RuntimeError):
-    """A worker ended before it was ready; its own message stands on the error stream."""
 
 
 @dataclass
@@ -55,7 +52,9 @@ class Pool:
                     self._workers.remove(worker)
                     worker.process.join()
                     if not worker.ready:
-                        raise WorkersCannotStart(_last_words(worker.process)) from None
+                        raise UserError(
+                            f"a worker process cannot start ({_last_words(worker.process)}); its own words stand above"
+                        ) from None
                     if worker.trial is not None:
                         yield failed(self._plan, worker.trial, f"the worker died: {_last_words(worker.process)}")
                     if waiting:

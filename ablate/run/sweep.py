@@ -34,6 +34,10 @@ def run_study(plan: Plan, *, fresh: bool, command: str) -> int:
     progress = Progress(plan.trials())
     if folder.exists and not fresh:
         folder.compare(config)  # before the data is parsed, which may take a while
+    if config.storage:
+        from ablate.keep.trial_store import open_storage  # slow to import
+
+        open_storage(config.storage)
     facts = gather(plan, _open_data(plan, progress), command)
     folder.lock()
     try:
@@ -83,7 +87,7 @@ def report_study(folder: StudyFolder) -> Path:
         study=folder.name,
         command=kept["command"],
         expected=kept["expected"],
-        tasks=[TaskFacts(**task) for task in kept["tasks"].values()],
+        tasks=[TaskFacts(**{k: v for k, v in task.items() if k != "frames"}) for task in kept["tasks"].values()],
         variants=[VariantFacts(**variant) for variant in kept["variants"].values()],
         configuration=kept["configuration"],
         environment=kept["environment"],

@@ -71,7 +71,8 @@ class _Feed(threading.Thread):
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._make, self._tell = make, tell
-        self._items: queue.SimpleQueue[tuple[Row, Curve] | Callable[[Any], None]] = queue.SimpleQueue()
+        self._items: queue.SimpleQueue[tuple[Row, Curve] | None] = queue.SimpleQueue()
+        self._last: Callable[[Any], None] = lambda view: None
         for row, curve in kept:
             self.add(row, curve)
         self.start()
@@ -81,15 +82,16 @@ class _Feed(threading.Thread):
 
     def finish(self, last: Callable[[Any], None]) -> None:
         """Wait until every trial is written, and do one last thing with the view."""
-        self._items.put(last)
+        self._last = last
+        self._items.put(None)
         self.join()
 
     def run(self) -> None:
         try:
             view = self._make()
-            while isinstance(item := self._items.get(), tuple):
+            while (item := self._items.get()) is not None:
                 view.add(*item)
-            item(view)
+            self._last(view)
         except Exception as error:  # whatever goes wrong with a view, the tables have everything
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
             self._tell(

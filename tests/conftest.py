@@ -1,0 +1,65 @@
+"""Fixtures: a small data set of our own, and the command run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def small_music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of short two-part pieces in the JSON format of the music task: a scale that the ear can predict."""
+    generator = np.random.default_rng(0)
+
+    def piece() -> list[list[int]]:
+        start, length = int(generator.integers(50, 60)), int(generator.integers(6, 12))
+        return [[start + step, start + step + 7] for step in range(length)]
+
+    pieces = {split: [piece() for _ in range(count)] for split, count in (("train", 6), ("valid", 3), ("test", 3))}
+    file = tmp_path_factory.mktemp("data") / "small.json"
+    file.write_text(json.dumps(pieces), encoding="utf-8")
+    return file
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, small_music: Path) -> Command:
+    """Run `python run_sweep.py` on the small data, with its results in the test's own folder.
+
+    A small study takes the place of the defaults; options given to the call come after these, and so win.
+    """
+
+    def run(*options: str, small: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
+        arguments = [*sweep_arguments(tmp_path, small_music), *options] if small else list(options)
+        return subprocess.run(
+            [sys.executable, str(ROOT / "run_sweep.py"), *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "ABLATE_CACHE": str(tmp_path / "cache"), **settings},
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+
+    return run
+
+
+def sweep_arguments(folder: Path, data: Path) -> list[str]:
+    config = folder / "small.toml"
+    config.write_text(
+        "[training]\nepochs = 3\nbatch_size = 2\n\n"
+        "[search]\nhidden_size = { low = 2, high = 6 }\nlearning_rate = { low = 1e-3, high = 1e-1 }\n",
+        encoding="utf-8",
+    )
+    words = ["--config", str(config), "--data", f"music={data}", "--variants", "V,SRN", "--trials", "3"]
+    return [*words, "--study", "s", "--jobs", "2"]

@@ -1,0 +1,142 @@
+"""Configuration, search space and coordinates."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+
+from ablate.errors import UserError
+from ablate.plan.config import Config, load_config
+from ablate.plan.coordinates import Coordinates, Draws
+from ablate.plan.space import GREFF, Range, draw
+from ablate.plan.study import make_plan
+
+
+def draws(variant: str = "V", index: int = 0, seed: int = 0, paired: bool = True) -> Draws:
+    return Draws(seed, Coordinates("music", variant, index), paired)
+
+
+def test_a_stream_is_its_name() -> None:
+    def first(draws: Draws, *purpose: str | int) -> float:
+        return draws.generator(*purpose).random()  # type: ignore[arg-type]
+
+    assert first(draws(), "noise", 1) == first(draws(), "noise", 1)
+    others = [
+        first(draws(), "noise", 2),
+        first(draws(), "order", 1),
+        first(draws(index=1), "noise", 1),
+        first(draws(seed=1), "noise", 1),
+        first(draws(paired=False), "noise", 1),
+        first(draws("NP", paired=False), "noise", 1),
+    ]
+    assert len({first(draws(), "noise", 1), *others}) == 7
+
+
+def test_paired_draws_are_shared_by_the_variants() -> None:
+    assert draw(dict(GREFF), draws("V")) == draw(dict(GREFF), draws("FGR"))
+    assert draw(dict(GREFF), draws("V", paired=False)) != draw(dict(GREFF), draws("FGR", paired=False))
+
+
+def test_draws_never_change() -> None:
+    """Values that published studies rest on: a change here makes every study another one."""
+    drawn = draw(dict(GREFF), draws("V", 3, seed=1))
+    assert drawn == {
+        "hidden_size": 46,
+        "learning_rate": pytest.approx(0.0031747737998791864),
+        "momentum": pytest.approx(0.8855711768060228),
+        "input_noise": pytest.approx(0.4927467414542295),
+    }
+
+
+def test_fixing_one_hyperparameter_leaves_the_others_alone() -> None:
+    free = draw(dict(GREFF), draws())
+    fixed = draw({**GREFF, "learning_rate": 0.1}, draws())
+    assert fixed == {**free, "learning_rate": 0.1}
+
+
+def test_the_ranges_are_greffs() -> None:
+    """Log-uniform, log-uniform, 1 - log-uniform and uniform: the quantiles of each say so."""
+    drawn = [draw(dict(GREFF), draws(index=index)) for index in range(2000)]
+    columns = {name: np.sort([trial[name] for trial in drawn]) for name in GREFF}
+    assert columns["hidden_size"][0] >= 20 and columns["hidden_size"][-1] <= 200
+    assert all(size == int(size) for size in columns["hidden_size"])
+    medians = {name: float(np.median(column)) for name, column in columns.items()}
+    assert medians["hidden_size"] == pytest.approx(math.sqrt(20 * 200), rel=0.08)
+    assert medians["learning_rate"] == pytest.approx(1e-4, rel=0.25)
+    assert 1 - medians["momentum"] == pytest.approx(0.1, rel=0.12)
+    assert medians["input_noise"] == pytest.approx(0.5, abs=0.04)
+    assert 0 <= columns["momentum"][0] and columns["momentum"][-1] <= 0.99
+
+
+def test_layers_of_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('preset = "paper"\ntrials = 7\n[training]\nepochs = 9\n[search]\nhidden_size = 50\n')
+    config = load_config(file, {"trials": 3})
+    assert (config.trials, config.training.epochs, config.paired) == (3, 9, False)
+    assert config.search["hidden_size"] == 50
+    assert config.search["learning_rate"] == GREFF["learning_rate"]
+    assert load_config(file, {"preset": "smoke"}).preset == "smoke"
+
+
+def test_the_kept_configuration_reads_back(tmp_path: Path) -> None:
+    config = load_config(None, {"preset": "smoke", "variants": "V,NP", "data": {"music": "x.json"}})
+    file = tmp_path / "config.toml"
+    file.write_text(tomli_w.dumps(config.to_toml()))
+    assert load_config(file, {}) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trails = 3", "unknown key 'trails': did you mean trials"),
+        ("trials = 'many'", "trials is 'many'; it must be a whole number"),
+        ("trials = true", "trials is True; it must be a whole number"),
+        ("trials = 0", "trials is 0; it must be at least 1"),
+        ("variants = [1]", "variants is [1]; it must be a list of names"),
+        ("engine = 'gpu'", "engine is 'gpu'; known: auto, reference"),
+        ("training = 3", "training must be a table"),
+        ("[training]\nepoch = 3", "unknown key 'training.epoch': did you mean epochs"),
+        ("[training]\nepochs = 0", "training.epochs is 0; it must be at least 1"),
+        ("[training]\nepochs = 1.5", "training.epochs is 1.5; it must be a whole number"),
+        ("[training]\nweight_spread = nan", "training.weight_spread is nan; it must be a number"),
+        ("[training]\noptimiser = 'sdg'", "training.optimiser is 'sdg'; known: sgd, adam"),
+        ("[search]\nnoise = 1", "unknown key 'search.noise': did you mean input_noise"),
+        ("[search]\nhidden_size = 'big'", "search.hidden_size is 'big'; it must be a number"),
+        ("[search]\nhidden_size = 2.5", "search.hidden_size is 2.5; it must be a whole number"),
+        ("[search]\nhidden_size = { low = 9, high = 3 }", "low is 9, above high, 3"),
+        ("[search]\nlearning_rate = { low = 0 }", "on the scale 'log' it must be positive"),
+        ("[search]\nlearning_rate = { log = true }", "unknown key 'log'; known: low, high, scale"),
+        ("[search]\nmomentum = 1.0", "a momentum must be at least 0 and below 1"),
+        ("study = '../x'", "it must be the plain name of a folder"),
+        ("trials = ", "cannot be read"),
+    ],
+)
+def test_bad_configuration_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    with pytest.raises(UserError) as error:
+        load_config(file, {})
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_names_come_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="unknown variant 'CIFGG': did you mean CIFG"):
+        make_plan(Config(variants=("CIFGG",)))
+    with pytest.raises(UserError, match="unknown task 'musik': did you mean music"):
+        make_plan(Config(tasks=("musik",)))
+    with pytest.raises(UserError, match="unknown preset 'papper': did you mean paper"):
+        load_config(None, {"preset": "papper"})
+
+
+def test_the_plan_goes_index_by_index() -> None:
+    trials = make_plan(Config(variants=("V", "NP"), trials=2)).trials()
+    assert [(trial.variant, trial.index) for trial in trials] == [("V", 0), ("NP", 0), ("V", 1), ("NP", 1)]
+
+
+def test_a_range_says_what_it_is() -> None:
+    assert str(Range(1e-6, 1e-2, "log")) == "log-uniform [1e-06, 0.01]"

@@ -1,0 +1,312 @@
+"""The command over whole studies: what it leaves behind, how it resumes, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ablate.command import main
+from ablate.keep.table import TIME_COLUMNS, TRIAL_COLUMNS, Tables
+from tests.conftest import ROOT, Command, sweep_arguments
+
+
+def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The two tables of a study without the times, which alone may differ."""
+    kept = Tables(folder)
+    return kept.trials().drop(columns=TIME_COLUMNS), kept.curves()
+
+
+def assert_same(one: tuple[pd.DataFrame, ...], other: tuple[pd.DataFrame, ...]) -> None:
+    for a, b in zip(one, other, strict=True):
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes under a process, by /proc."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            if parent == pid:
+                found += [int(entry.name), *descendants(int(entry.name))]
+    return found
+
+
+def workers(pid: int) -> list[int]:
+    """The worker processes of a sweep: those of its children that the pool has spawned."""
+
+    def is_worker(pid: int) -> bool:
+        try:
+            return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+
+    return [child for child in descendants(pid) if is_worker(child)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -> Path:
+    """The results folder of a study that ran straight through, on two workers."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run_sweep.py"), *sweep_arguments(folder, small_music)],
+        cwd=folder,
+        env={**os.environ, "ABLATE_CACHE": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    (folder / "said.txt").write_text(done.stdout + done.stderr)
+    return folder
+
+
+def test_a_study_leaves_all_that_design_says(uninterrupted: Path) -> None:
+    study = uninterrupted / "results" / "s"
+    trials, curves = tables(study)
+    assert list(Tables(study).trials().columns) == TRIAL_COLUMNS
+    assert trials.groupby("variant").size().to_dict() == {"SRN": 3, "V": 3}
+    assert set(trials["state"]) == {"completed"}
+    assert len(curves) == trials["epochs"].sum()
+    for name in ("config.toml", "facts.json", "optuna.journal", "report/index.html"):
+        assert (study / name).stat().st_size > 0
+    said = (uninterrupted / "said.txt").read_text()
+    assert "report: " in said and "mlflow ui --backend-store-uri sqlite:///" in said
+    for noise in ("alembic", "INFO", "WARNING", "Warning"):
+        assert noise not in said
+
+
+def test_the_best_epoch_is_the_curves(uninterrupted: Path) -> None:
+    trials, curves = tables(uninterrupted / "results" / "s")
+    best = curves.loc[curves.groupby(["variant", "index"])["validation"].idxmin()]
+    merged = trials.merge(best, on=["variant", "index"], suffixes=("", "_curve"))
+    assert (merged["validation"] == merged["validation_curve"]).all()
+    assert (merged["best_epoch"] == merged["epoch"]).all()
+
+
+def test_the_same_command_again_trains_nothing(uninterrupted: Path, small_music: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(uninterrupted / "results", results)
+    before = {file: file.read_bytes() for file in (results / "s").glob("*.csv")}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run_sweep.py"), *sweep_arguments(tmp_path, small_music)],
+        cwd=tmp_path,
+        env={**os.environ, "ABLATE_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert "complete: 6 trials; nothing to train" in done.stdout
+    assert {file: file.read_bytes() for file in (results / "s").glob("*.csv")} == before
+
+
+def test_workers_and_order_do_not_matter(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
+    """One worker, the variants the other way round, and in two commands: the same table."""
+    assert command("--jobs", "1", "--variants", "SRN", "--trials", "1").returncode == 0
+    assert command("--jobs", "1", "--variants", "SRN,V").returncode == 0
+    assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
+
+
+@pytest.mark.parametrize("victim", ["parent", "worker", "interrupt", "terminate"])
+def test_a_killed_study_resumes_to_the_same_table(
+    victim: str, uninterrupted: Path, command: Command, tmp_path: Path, small_music: Path
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_sweep.py"), *sweep_arguments(tmp_path, small_music)],
+        cwd=tmp_path,
+        env={**os.environ, "ABLATE_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that Ctrl-C can be sent to all of it, as a terminal does
+    )
+    trials = tmp_path / "results" / "s" / "trials.csv"
+    deadline = time.monotonic() + 120
+    while not (trials.exists() and trials.read_text().count("\n") >= 2):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    pool = workers(process.pid)
+    assert pool
+    if victim == "parent":
+        process.kill()
+    elif victim == "worker":
+        os.kill(pool[0], signal.SIGKILL)
+    elif victim == "interrupt":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.terminate()
+    _, errors = process.communicate(timeout=120)
+    assert "Traceback" not in errors
+    if victim in ("interrupt", "terminate"):
+        assert process.returncode == 130
+        assert "Go on with: python run_sweep.py --config" in errors
+    if victim == "parent":
+        deadline = time.monotonic() + 30
+        while any(Path(f"/proc/{pid}/cmdline").exists() for pid in pool) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(Path(f"/proc/{pid}/cmdline").exists() for pid in pool), "workers outlive their parent"
+    resumed = command()
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
+
+
+def test_a_half_written_row_is_dropped(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
+    shutil.copytree(uninterrupted / "results", tmp_path / "results")
+    file = tmp_path / "results" / "s" / "trials.csv"
+    file.write_text(file.read_text()[:-40])
+    assert command().returncode == 0
+    assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
+
+
+def test_trials_are_a_total(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
+    shutil.copytree(uninterrupted / "results", tmp_path / "results")
+    done = command("--trials", "4")
+    assert done.returncode == 0 and "6 of 8 trials are there already" in done.stdout
+    assert len(Tables(tmp_path / "results" / "s").trials()) == 8
+
+
+def test_another_configuration_is_refused_with_the_difference(
+    uninterrupted: Path, command: Command, tmp_path: Path
+) -> None:
+    shutil.copytree(uninterrupted / "results", tmp_path / "results")
+    refused = command("--seed", "7")
+    assert refused.returncode == 2
+    assert "seed is 0 there and 7 here" in refused.stderr and "--fresh" in refused.stderr
+    assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
+    fresh = command("--seed", "7", "--fresh", "--trials", "1")
+    assert fresh.returncode == 0
+    assert len(Tables(tmp_path / "results" / "s").trials()) == 2
+
+
+def test_other_data_is_refused(uninterrupted: Path, command: Command, tmp_path: Path, small_music: Path) -> None:
+    shutil.copytree(uninterrupted / "results", tmp_path / "results")
+    other = tmp_path / "other.json"
+    other.write_text(small_music.read_text().replace("[50, 57]", "[50, 58]").replace("[55, 62]", "[55, 63]"))
+    refused = command("--data", f"music={other}")
+    assert refused.returncode == 2
+    assert "made with other data for music" in refused.stderr
+
+
+def test_two_commands_on_one_study(command: Command, tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    (tmp_path / "results").mkdir()
+    with FileLock(tmp_path / "results" / ".s.lock"):
+        refused = command()
+    assert refused.returncode == 2
+    assert "is being run by another process" in refused.stderr
+    assert not (tmp_path / "results" / "s").exists()
+
+
+def test_diverged_trials_are_results(command: Command, tmp_path: Path) -> None:
+    config = tmp_path / "wild.toml"
+    config.write_text("[search]\nlearning_rate = 1e36\n[training]\nepochs = 2\n")
+    done = command("--config", str(config), "--variants", "NOAF", "--trials", "2")
+    assert done.returncode == 0, done.stderr
+    trials = Tables(tmp_path / "results" / "s").trials()
+    assert set(trials["state"]) == {"diverged"} and trials["test"].isna().all()
+    assert "nothing to train" in command("--config", str(config), "--variants", "NOAF", "--trials", "2").stdout
+
+
+def test_an_exception_fails_its_trial_alone(command: Command, tmp_path: Path) -> None:
+    """A network too large for any memory: its trials fail with the reason, the traceback is kept, the exit is 1."""
+    config = tmp_path / "huge.toml"
+    config.write_text("[search]\nhidden_size = 100000\n[training]\nepochs = 1\n")
+    done = command("--config", str(config), "--variants", "FGR,SRN", "--trials", "1")
+    assert done.returncode == 1, done.stdout
+    assert "trials failed" in done.stdout
+    trials = Tables(tmp_path / "results" / "s").trials()
+    assert set(trials["state"]) == {"failed"}
+    assert trials["reason"].str.len().min() > 10
+    assert "Traceback" in (tmp_path / "results" / "s" / "failures" / "music-FGR-0.txt").read_text()
+    assert (tmp_path / "results" / "s" / "report" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--variants", "VV"], "unknown variant 'VV'"),
+        (["--variants", ","], "no variant is named"),
+        (["--tasks", "musc"], "unknown task 'musc': did you mean music"),
+        (["--trials", "0"], "trials is 0; it must be at least 1"),
+        (["--trials", "many"], "argument --trials: invalid int value: 'many'"),
+        (["--jobs", "-1"], "jobs is -1"),
+        (["--preset", "papr"], "unknown preset 'papr': did you mean paper"),
+        (["--engine", "cuda"], "engine is 'cuda'"),
+        (["--config", "none.toml"], "configuration none.toml cannot be read: No such file"),
+        (["--data", "music"], "--data 'music' is not of the form TASK=PATH"),
+        (["--data", "musc=x.json"], "unknown task 'musc'"),
+        (["--data", "music=none.json"], "none.json"),
+        (["--study", "a/b"], "study is 'a/b'"),
+        (["--storage", "nosuchdb://x"], "storage 'nosuchdb://x' cannot be opened"),
+        (["--colour"], "unrecognized arguments: --colour"),
+        (["--describe", "LSMT"], "unknown variant 'LSMT'"),
+        (["--report-only", "--study", "none"], "there is no study 'none'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    options: list[str],
+    message: str,
+    tmp_path: Path,
+    small_music: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "cache"))
+    assert main([*sweep_arguments(tmp_path, small_music), *options]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+def test_results_that_cannot_be_written(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file where the folder should be")
+    done = command()
+    assert done.returncode == 2
+    assert "results folder" in done.stderr and "cannot be written" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_that_is_no_study_is_left_alone(command: Command, tmp_path: Path) -> None:
+    mine = tmp_path / "results" / "s" / "thesis.tex"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("years of work")
+    for options in ((), ("--fresh",)):
+        done = command(*options)
+        assert done.returncode == 2 and "holds no study" in done.stderr
+    assert mine.read_text() == "years of work"
+
+
+@pytest.mark.parametrize("options", [["--help"], ["--list"], ["--describe", "FGR"], ["--dry-run"]], ids=" ".join)
+def test_answers_without_the_framework(options: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys; from ablate.command import main\n"
+        f"try: main({options})\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'mlflow', 'music21', 'pandas', 'optuna'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_dry_run_prints_the_draws_of_the_study(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
+    shown = command("--dry-run").stdout
+    trials, _ = tables(uninterrupted / "results" / "s")
+    for rate in trials["learning_rate"]:
+        assert f"{rate:.4g}" in shown
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,148 @@
+"""What the tracer reads in a variant's equations, and which mistakes it refuses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ablate.cell.language import maximum, minimum, relu, sigmoid, softplus, tanh
+from ablate.cell.trace import trace
+from ablate.cell.typeset import text
+from ablate.errors import UserError
+from variants import VARIANTS
+
+
+def test_stages_follow_the_products() -> None:
+    assert VARIANTS["V"].trace.stages == 1
+    assert VARIANTS["GRU"].trace.stages == 2  # its candidate reads r * h
+    assert VARIANTS["GRU-lib"].trace.stages == 1
+
+
+def test_equations_keep_their_names_and_order() -> None:
+    assert text(VARIANTS["V"].trace) == [
+        "z = tanh(W_z x + R_z y' + b_z)",
+        "i = sigmoid(W_i x + R_i y' + c'*p_i + b_i)",
+        "f = sigmoid(W_f x + R_f y' + c'*p_f + b_f)",
+        "c = i*z + c'*f",
+        "o = sigmoid(W_o x + R_o y' + c*p_o + b_o)",
+        "y = o*tanh(c)",
+    ]
+
+
+def test_maps_that_read_the_same_are_stacked() -> None:
+    stacks = {stack.key: [weight.name for weight in stack.weights] for stack in VARIANTS["FGR"].trace.stacks}
+    assert stacks["x"] == ["W_z", "W_i", "W_f", "W_o"]
+    assert stacks["f_prev"] == ["R_fi", "R_ff", "R_fo"]
+
+
+def test_a_name_bound_twice_is_two_values() -> None:
+    def twice(x, h, w):
+        h = tanh(w.a(x, h))
+        h = h * sigmoid(w.g(x))
+        return h
+
+    assert text(trace(twice, "twice")) == ["h = tanh(W_a x + R_a h' + b_a)", "h_2 = h*sigmoid(W_g x + b_g)"]
+
+
+def test_parts_of_a_cell_may_be_functions() -> None:
+    def gate(value, w):
+        g = sigmoid(value + w.p_g)
+        return g
+
+    def composed(x, h, w):
+        g = gate(w.g(x, h), w)
+        return g * h
+
+    assert text(trace(composed, "composed"))[0] == "g = sigmoid(W_g x + R_g h' + p_g + b_g)"
+
+
+def test_a_map_may_go_without_bias_and_input() -> None:
+    def bare(x, h, w):
+        return relu(w.a(x, bias=False)) + softplus(w.b(h)) + minimum(h, 1.0) + maximum(h, h * h)
+
+    assert [weight.name for weight in trace(bare, "bare").weights] == ["W_a", "R_b", "b_b"]
+
+
+def no_state_returned(x, y, c, w):
+    z = tanh(w.z(x, y))
+    return z  # wrong
+
+
+def name_used_twice(x, y, w):
+    z = tanh(w.z(x, y))
+    return z + w.z(x) * y  # wrong
+
+
+def map_and_vector(x, y, w):
+    z = tanh(w.z(x, y))
+    return z + w.z * y  # wrong
+
+
+def vector_and_value(x, y, w):
+    z = tanh(w.a(x, y))
+    return z + w.z * y  # wrong
+
+
+def unknown_function(x, y, w):
+    return cosh(w.z(x, y))  # noqa: F821  # wrong
+
+
+def foreign_function(x, y, w):
+    return np.tanh(w.z(x, y))  # wrong
+
+
+def input_without_map(x, y, w):
+    return tanh(w.z(x, y)) * x  # wrong
+
+
+def reads_twice(x, y, w):
+    return tanh(w.z(x, y, y))  # wrong
+
+
+def branches(x, y, w):
+    return y if w.z(x, y) else w.z(x)  # wrong
+
+
+def wrong_order(y, x, w):  # wrong
+    return tanh(w.z(x, y))
+
+
+def no_map(x, y, w):
+    return y * 0.5  # wrong
+
+
+def a_number_for_state(x, y, c, w):
+    return tanh(w.z(x, y)), 1.0  # wrong
+
+
+MISTAKES = [
+    (no_state_returned, "1 values are returned for 2 states; return the new y, c"),
+    (name_used_twice, "the weight name 'z' is used for two things: w.z(x, y_prev) and w.z(x)"),
+    (map_and_vector, "the weight name 'z' is used for two things: the map w.z and the vector w.z"),
+    (vector_and_value, "the name 'z' is used for two things: a value and the vector w.z"),
+    (unknown_function, "unknown function or name 'cosh'; known functions: tanh"),
+    (foreign_function, "known functions: tanh"),
+    (input_without_map, "only a map such as w.z(x, ...) can read it"),
+    (reads_twice, "w.z reads y_prev twice"),
+    (branches, "a cell has no branches"),
+    (wrong_order, "they must be x, the state, and w last"),
+    (no_map, "no map is named"),
+    (a_number_for_state, "the new c is 1.0, which is not a vector"),
+]
+
+
+@pytest.mark.parametrize(("equations", "message"), MISTAKES, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_mistake_is_refused_with_its_line(equations: Callable[..., Any], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        trace(equations, "MINE")
+    said = str(error.value)
+    assert said.startswith("variant 'MINE', tests/test_trace.py, line ")
+    assert message in said
+    assert "\n" not in said
+    lines, first = inspect.getsourcelines(equations)
+    wrong = next(k for k, line in enumerate(lines) if "# wrong" in line)
+    assert int(said.split("line ")[1].split(":")[0]) in (first, first + wrong)

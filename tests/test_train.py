@@ -1,0 +1,185 @@
+"""One trial: what it learns, when it stops, and what it depends on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ablate.cell.engine import make_layer
+from ablate.plan.config import Training
+from ablate.plan.coordinates import Coordinates, Draws
+from ablate.train.batches import batches
+from ablate.train.network import Network
+from ablate.train.objective import bernoulli
+from ablate.train.trial import Outcome, run_trial
+from tasks import TASKS
+from tasks.registry import Dataset, Sequences
+from variants import VARIANTS
+
+SETTINGS = {"hidden_size": 12, "learning_rate": 0.02, "momentum": 0.5, "input_noise": 0.0}
+
+
+def scales(count: int, seed: int) -> Sequences:
+    """Rising scales from random keys: the next frame follows from the last one."""
+    generator = np.random.default_rng(seed)
+    rolls = []
+    for _ in range(count):
+        roll = np.zeros((int(generator.integers(5, 12)), 88), np.uint8)
+        roll[np.arange(len(roll)), int(generator.integers(30, 40)) + np.arange(len(roll))] = 1
+        rolls.append(roll)
+    return Sequences(
+        np.concatenate([roll[:-1] for roll in rolls]),
+        np.concatenate([roll[1:] for roll in rolls]),
+        np.array([len(roll) - 1 for roll in rolls]),
+    )
+
+
+DATA = Dataset({"train": scales(20, 0), "validation": scales(6, 1), "test": scales(6, 2)}, "scales", "")
+
+
+def run(variant: str = "V", training: Training | None = None, seed: int = 0, **settings: Any) -> Outcome:
+    entry = VARIANTS[variant]
+    return run_trial(
+        TASKS["music"],
+        DATA,
+        entry.trace,
+        make_layer(entry.equations, entry.trace),
+        Draws(seed, Coordinates("music", variant, 0)),
+        {**SETTINGS, **settings},
+        training or Training(epochs=5),
+    )
+
+
+@pytest.mark.parametrize("variant", [variant.name for variant in VARIANTS])
+def test_every_variant_learns(variant: str) -> None:
+    outcome = run(variant, Training(epochs=15))
+    first, last = outcome.curve[0], outcome.curve[-1]
+    assert outcome.state == "completed"
+    assert outcome.test < 8 < first[1]  # from 61 nats for an untrained network
+    assert last[1] < first[1]
+
+
+def test_a_trial_is_its_coordinates() -> None:
+    def numbers(outcome: Outcome) -> tuple[Any, ...]:
+        return outcome.validation, outcome.test, outcome.best_epoch, outcome.curve
+
+    assert numbers(run(input_noise=0.3)) == numbers(run(input_noise=0.3))
+    assert numbers(run(input_noise=0.3)) != numbers(run(input_noise=0.3, seed=1))
+
+
+def test_the_test_score_is_that_of_the_best_epoch() -> None:
+    """A trial that goes on past its best epoch scores as one that stops there."""
+    long = run(training=Training(epochs=40), learning_rate=2.0)
+    assert long.best_epoch is not None and long.best_epoch < long.epochs
+    short = run(training=Training(epochs=long.best_epoch), learning_rate=2.0)
+    assert (long.validation, long.test) == (short.validation, short.test)
+
+
+def test_training_stops_without_progress() -> None:
+    outcome = run(training=Training(epochs=60, patience=3), learning_rate=2.0)
+    assert outcome.best_epoch is not None
+    assert outcome.epochs == outcome.best_epoch + 3 < 60
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial() -> None:
+    outcome = run("NOAF", learning_rate=1e36)
+    assert outcome.state == "diverged"
+    assert math.isnan(outcome.test) and math.isnan(outcome.validation) and outcome.best_epoch is None
+    assert outcome.epochs == len(outcome.curve) < 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimiser": "adam"},
+        {"batch_size": 4},
+        {"weight_spread": 0.3},
+        {"forget_bias": 1.0},
+        {"gradient_clipping": 0.01},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_each_setting_matters(change: dict[str, Any]) -> None:
+    standard = Training(epochs=2)
+    changed = run(training=replace(standard, **change))
+    assert changed.state == "completed"
+    assert changed.validation != run(training=standard).validation
+
+
+def test_forget_bias_reaches_the_forget_gate_alone() -> None:
+    def initial(forget_bias: float) -> dict[str, torch.Tensor]:
+        network = make_network()
+        network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(forget_bias=forget_bias))
+        return {key: leaf.detach() for key, leaf in network.parameters.leaves.items()}
+
+    without, biased = initial(0.0), initial(1.0)
+    difference = biased["bias"] - without["bias"]
+    maps = [each.name for each in VARIANTS["V"].trace.maps]
+    assert difference[maps.index("f")].allclose(torch.ones(6))
+    assert difference.sum() == pytest.approx(6, rel=1e-5)
+    assert all(torch.equal(without[key], biased[key]) for key in without if key != "bias")
+
+
+def test_variants_share_the_weights_that_they_have_in_common() -> None:
+    """Paired draws go down to the weights: NP starts as V does, without the peepholes."""
+
+    def initial(name: str) -> dict[str, torch.Tensor]:
+        network = make_network(name)
+        network.initialise(Draws(0, Coordinates("music", name, 0)), Training())
+        return {key: leaf.detach() for key, leaf in network.parameters.leaves.items()}
+
+    vanilla, without = initial("V"), initial("NP")
+    assert set(vanilla) - set(without) == {"p_i", "p_f", "p_o"}
+    assert all(torch.equal(vanilla[key], value) for key, value in without.items())
+
+
+def make_network(name: str = "V") -> Network:
+    variant = VARIANTS[name]
+    return Network(variant.trace, make_layer(variant.equations, variant.trace), 88, 6, 88)
+
+
+def test_initial_weights_have_the_papers_spread() -> None:
+    variant = VARIANTS["V"]
+    network = Network(variant.trace, make_layer(variant.equations, variant.trace), 88, 100, 88)
+    network.initialise(Draws(0, Coordinates("music", "V", 0)), Training())
+    assert float(network.parameters.flat.std()) == pytest.approx(0.1, rel=0.01)
+    assert float(network.parameters.flat.mean()) == pytest.approx(0, abs=0.002)
+
+
+def test_padding_changes_no_loss() -> None:
+    """A batch of sequences of different lengths has the loss of its sequences one by one."""
+    network = make_network()
+    network.initialise(Draws(0, Coordinates("music", "V", 0)), Training())
+    order = np.arange(6)
+    with torch.no_grad():
+        together = [bernoulli(network(batch.x), batch).item() for batch in batches(DATA.splits["test"], order, 6)]
+        alone = [bernoulli(network(batch.x), batch).item() for batch in batches(DATA.splits["test"], order, 1)]
+    assert len(together) == 1 and len(alone) == 6
+    assert together[0] == pytest.approx(sum(alone), rel=1e-5)
+
+
+def test_one_update_is_nesterovs_with_the_rate_scaled() -> None:
+    """Two updates by hand: v = m v + g; w = w - rate (1 - m) (g + m v)."""
+    network, momentum, rate = make_network(), 0.7, 0.05
+    draws = Draws(0, Coordinates("music", "V", 0))
+    network.initialise(draws, Training())
+    flat, velocity = network.parameters.flat, torch.zeros_like(network.parameters.flat)
+    train = DATA.splits["train"]
+    order = draws.generator("order", 1).permutation(len(train))
+    assert flat.grad is not None
+    for batch in batches(train, order, 1):
+        flat.grad.zero_()
+        bernoulli(network(batch.x), batch).backward()
+        velocity = momentum * velocity + flat.grad
+        flat -= rate * (1 - momentum) * (flat.grad + momentum * velocity)
+    validation = DATA.splits["validation"]
+    with torch.no_grad():
+        total = sum(bernoulli(network(b.x), b).item() for b in batches(validation, np.arange(6), 6))
+    by_hand = total / int(validation.lengths.sum())
+    ours = run(training=Training(epochs=1), hidden_size=6, learning_rate=rate, momentum=momentum)
+    assert ours.validation == pytest.approx(by_hand, rel=1e-4)

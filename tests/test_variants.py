@@ -1,0 +1,134 @@
+"""The contract that every registered variant keeps; a new one is tested by being registered."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ablate.cell.engine import make_layer
+from ablate.cell.trace import trace
+from ablate.cell.typeset import latex, text
+from variants import VARIANTS, Variant
+
+M, N, T, B = 4, 3, 5, 2
+
+# Parameters of one layer, from the papers: the standard blocks NM + N^2 + N, and what comes on top.
+FORMULAS = {
+    "V": lambda N, M: 4 * (N * M + N**2 + N) + 3 * N,
+    "NIG": lambda N, M: 3 * (N * M + N**2 + N) + 2 * N,
+    "NFG": lambda N, M: 3 * (N * M + N**2 + N) + 2 * N,
+    "NOG": lambda N, M: 3 * (N * M + N**2 + N) + 2 * N,
+    "NIAF": lambda N, M: 4 * (N * M + N**2 + N) + 3 * N,
+    "NOAF": lambda N, M: 4 * (N * M + N**2 + N) + 3 * N,
+    "CIFG": lambda N, M: 3 * (N * M + N**2 + N) + 2 * N,
+    "NP": lambda N, M: 4 * (N * M + N**2 + N),
+    "FGR": lambda N, M: 4 * (N * M + N**2 + N) + 3 * N + 9 * N**2,
+    "SRN": lambda N, M: N * M + N**2 + N,
+    "GRU": lambda N, M: 3 * (N * M + N**2 + N),
+    "GRU-lib": lambda N, M: 3 * (N * M + N**2 + N) + N,
+}
+
+every_variant = pytest.mark.parametrize("variant", list(VARIANTS), ids=lambda variant: variant.name)
+
+
+def random_weights(variant: Variant, M: int = M, N: int = N, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Weights large enough that no gate stands near one half, in the stacks that a layer takes."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        stack.key: torch.randn(
+            len(stack.weights), *stack.weights[0].sized(M, N), generator=generator, dtype=torch.float64
+        ).requires_grad_()
+        for stack in variant.trace.stacks
+    }
+
+
+def random_input(T: int = T, B: int = B, M: int = M) -> torch.Tensor:
+    return torch.randn(T, B, M, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
+
+
+@every_variant
+def test_shapes(variant: Variant) -> None:
+    layer = make_layer(variant.equations, variant.trace)
+    y, state = layer(random_input(), random_weights(variant))
+    assert y.shape == (T, B, N)
+    assert [each.shape for each in state] == [(B, N)] * len(variant.trace.states)
+    assert torch.equal(state[0], y[-1])
+
+
+@every_variant
+def test_gradients_equal_finite_differences(variant: Variant) -> None:
+    layer = make_layer(variant.equations, variant.trace)
+    weights = random_weights(variant)
+    state = tuple(random_input(1, B, N)[0].detach().requires_grad_() for _ in variant.trace.states)
+    keys = list(weights)
+
+    def run(x: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        y, last = layer(x, dict(zip(keys, rest, strict=False)), rest[len(keys) :])
+        return (y, *last)
+
+    assert torch.autograd.gradcheck(run, (random_input(3), *weights.values(), *state))
+
+
+@every_variant
+def test_parameter_count_is_the_papers(variant: Variant) -> None:
+    formula = FORMULAS[variant.name]
+    for units, inputs in ((1, 1), (7, 3), (100, 88)):
+        assert variant.trace.parameters(inputs, units) == formula(units, inputs)
+    weights = random_weights(variant)
+    assert sum(stack.numel() for stack in weights.values()) == formula(N, M)
+
+
+@every_variant
+def test_every_weight_is_used(variant: Variant) -> None:
+    """No weight exists that the cell does not need: each row of each has a gradient."""
+    weights = random_weights(variant)
+    y, _ = make_layer(variant.equations, variant.trace)(random_input(), weights)
+    y.pow(2).sum().backward()
+    for stack in variant.trace.stacks:
+        for weight, gradient in zip(stack.weights, weights[stack.key].grad, strict=True):
+            assert gradient.abs().max() > 0, weight.name
+
+
+@every_variant
+def test_two_traces_are_equal(variant: Variant) -> None:
+    assert trace(variant.equations, variant.name) == variant.trace
+
+
+@every_variant
+def test_sequences_of_a_batch_do_not_touch(variant: Variant) -> None:
+    layer, weights, x = make_layer(variant.equations, variant.trace), random_weights(variant), random_input()
+    together, _ = layer(x, weights)
+    for column in range(B):
+        alone, _ = layer(x[:, column : column + 1], weights)
+        torch.testing.assert_close(alone[:, 0], together[:, column])
+
+
+@every_variant
+def test_state_carries_a_sequence_on(variant: Variant) -> None:
+    layer, weights, x = make_layer(variant.equations, variant.trace), random_weights(variant), random_input()
+    whole, last = layer(x, weights)
+    first, state = layer(x[:2], weights)
+    second, end = layer(x[2:], weights, state)
+    torch.testing.assert_close(torch.cat([first, second]), whole)
+    for one, other in zip(end, last, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@every_variant
+def test_equations_are_written_out(variant: Variant) -> None:
+    """Every weight of the cell appears in its equations, as text and as LaTeX that Matplotlib can set."""
+    from matplotlib.mathtext import MathTextParser
+
+    plain = " ".join(text(variant.trace))
+    for weight in variant.trace.weights:
+        assert weight.name in plain
+    for line in latex(variant.trace):
+        MathTextParser("path").parse(f"${line}$")
+
+
+@every_variant
+def test_float32_follows_float64(variant: Variant) -> None:
+    layer, weights, x = make_layer(variant.equations, variant.trace), random_weights(variant), random_input()
+    exact, _ = layer(x, weights)
+    single, _ = layer(x.float(), {key: value.float() for key, value in weights.items()})
+    torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-5)
