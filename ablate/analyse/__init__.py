@@ -1,0 +1,24 @@
+"""Statistics: plain functions from tables to tables; nothing here draws or trains."""
+
+from ablate.analyse.boxes import box_statistics, compare_sets, curve_views, views
+from ablate.analyse.compare import MIN_TRIALS, compare, detectable, holm, welch
+from ablate.analyse.trials import FRACTION, best_curves, best_fraction, counts, scored, summary, trial_sets
+
+__all__ = [
+    "FRACTION",
+    "MIN_TRIALS",
+    "best_curves",
+    "best_fraction",
+    "box_statistics",
+    "compare",
+    "compare_sets",
+    "counts",
+    "curve_views",
+    "detectable",
+    "holm",
+    "scored",
+    "summary",
+    "trial_sets",
+    "views",
+    "welch",
+]

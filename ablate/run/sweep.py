@@ -87,7 +87,7 @@ def report_study(folder: StudyFolder) -> Path:
         study=folder.name,
         command=kept["command"],
         expected=kept["expected"],
-        tasks=[TaskFacts(**{k: v for k, v in task.items() if k != "frames"}) for task in kept["tasks"].values()],
+        tasks=[TaskFacts(**task) for task in kept["tasks"].values()],
         variants=[VariantFacts(**variant) for variant in kept["variants"].values()],
         configuration=kept["configuration"],
         environment=kept["environment"],

@@ -1,0 +1,200 @@
+"""The main figure: how each variant's trials score, after Greff et al. 2017, figure 3. Nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from ablate.analyse.boxes import REFERENCE
+from ablate.analyse.compare import BETTER, MIN_TRIALS, SAME, WORSE
+from ablate.analyse.frames import records, where
+from ablate.report import style
+from ablate.report.facts import Facts
+from ablate.report.style import BLACK, QUIET
+from ablate.report.tables import Tables
+
+SET_NAMES = {"all": "all trials", "best": "best tenth"}
+_FACES = {WORSE: style.VERMILLION, BETTER: style.BLUE}
+_POINTS_UP_TO = 12  # more trials than this and their points hide the box
+_HOME_LINE = {"color": QUIET, "lw": 0.5, "ls": (0, (1, 2))}
+_BASELINE = {"color": QUIET, "lw": 0.7, "ls": "--"}
+
+
+def boxes(tables: Tables, facts: Facts) -> Figure:
+    """Box plots of the test score: a column a task, all trials above, the best tenth below.
+
+    Many variants leave room for few columns, so further tasks go to a further pair of rows.
+    """
+    with style.theme():
+        tasks = list(dict.fromkeys(tables.boxes["task"]))
+        found = set(tables.boxes["variant"])
+        variants = [name for name in facts.variant_order(found) if name in found]
+        if not tasks:
+            return style.blank("No trial has a score yet.")
+        columns = style.columns_for(len(tasks), max(2.3, 0.75 + 0.14 * len(variants)))
+        width = min(style.WIDTH, max(3.6, columns * (1 + 0.55 * len(variants))))
+        pitch = 72 * (width / columns - 0.85) / len(variants)  # points between the boxes
+        bands = -(-len(tasks) // columns)
+        figure = Figure(figsize=(width, bands * 4.3 + 0.5), layout=style.snug())
+        grid = figure.subplots(2 * bands, columns, squeeze=False)
+        for row, name in enumerate(SET_NAMES):
+            for panels, here in style.rows_of(grid[row::2], tasks):
+                bars = [
+                    _panel(ax, tables, facts, task, name, variants, pitch)
+                    for ax, task in zip(panels, here, strict=False)
+                ]
+                bars[-1].set_ylabel("mean parameters", color=QUIET)
+                style.label_scores(panels, "test score", [facts.task(task) for task in here])
+        figure.align_ylabels(list(grid[:, 0]))
+        handles = _legend(tables, facts)
+        figure.legend(handles=handles, loc="outside lower center", ncols=4 if width > 5 else 2, frameon=False)
+        return figure
+
+
+def _panel(ax: Axes, tables: Tables, facts: Facts, task: str, name: str, variants: list[str], pitch: float) -> Axes:
+    here = records(where(tables.boxes, task=task, set=name))
+    view = records(where(tables.views, task=task, set=name))[0]
+    place = {variant: k for k, variant in enumerate(variants)}
+    bars = _parameter_bars(ax, here, place)
+    for box in here:
+        x = place[box["variant"]]
+        if box["n"] >= MIN_TRIALS:
+            _one_box(ax, box, x)
+        elif box["n"] > 1:
+            ax.hlines(box["median"], x - 0.3, x + 0.3, color=BLACK, lw=1.2)
+        if box["beyond"]:
+            up = facts.task(task).direction == "minimize"
+            _count_beyond(ax, x, box["beyond"], "▲" if up else "▼", pitch)
+        if box["variant"] == facts.reference and len(here) > 1:
+            ax.axhline(box["median"], zorder=1.5, **_HOME_LINE)
+    _trial_points(ax, records(where(tables.points, task=task, set=name)), here, place)
+
+    low, high = style.padded(view["low"], view["high"])
+    if low <= view["baseline"] <= high:
+        ax.axhline(view["baseline"], zorder=1.5, **_BASELINE)
+    ax.set_ylim(low, high)
+    ax.set_xlim(-0.6, len(variants) - 0.4)
+    ax.set_xticks(range(len(variants)), variants, rotation=90 if pitch < 26 else 0)
+    for label in ax.get_xticklabels():
+        label.set_fontweight("bold" if label.get_text() == facts.reference else "normal")
+    ax.tick_params(axis="x", length=0, labelbottom=name == "best")
+    ax.yaxis.set_major_locator(MaxNLocator(6))
+    heading = f"{task}: {SET_NAMES[name]}" if name == "all" else SET_NAMES[name].capitalize()
+    counts = [_beyond_text(box["beyond"], pitch) for box in here if box["beyond"]]
+    lines = max((text.count("\n") + 1 if not turned else 0.8 * len(text) for text, turned in counts), default=0)
+    ax.set_title(f"{heading}, {_sizes([box['n'] for box in here])}", loc="left", pad=4 + 5.5 * lines)
+    return bars
+
+
+def _one_box(ax: Axes, box: dict[str, Any], x: int) -> None:
+    ends = {"q1": box["q1"], "q3": box["q3"], "whislo": box["min"], "whishi": box["max"]}
+    drawn = ax.bxp(
+        [{**ends, "med": box["median"], "mean": box["mean"]}],
+        positions=[x],
+        widths=0.62,
+        orientation="vertical",
+        patch_artist=True,
+        showfliers=False,
+        showmeans=True,
+        showcaps=False,
+        whiskerprops={"lw": 0.7},
+        medianprops={"color": BLACK, "lw": 1.2, "solid_capstyle": "butt"},
+        meanprops={"marker": "D", "mfc": "white", "mec": BLACK, "ms": 2.8, "mew": 0.6},
+    )
+    _paint(drawn["boxes"][0], box["verdict"])
+
+
+def _paint(box: Patch, verdict: str) -> None:
+    """Colour and pattern both tell a verdict, for print without colour."""
+    box.set(facecolor=_FACES.get(verdict, "white"), edgecolor=BLACK, linewidth=0.7)
+    if verdict == WORSE:
+        box.set(hatch="/////", hatchcolor="white")
+    elif verdict == REFERENCE:
+        box.set_linewidth(1.4)
+    elif verdict not in (BETTER, SAME):
+        box.set(edgecolor=QUIET, linestyle="--")
+
+
+def _trial_points(ax: Axes, points: list[dict[str, Any]], here: list[dict[str, Any]], place: dict[str, int]) -> None:
+    """The trials themselves, where there are few: spread over the width of the box, a lone one large in its middle."""
+    number = {box["variant"]: box["n"] for box in here}
+    for few, size, width in ((range(1, 2), 12, 0.0), (range(2, _POINTS_UP_TO + 1), 4, 0.44)):
+        chosen = [point for point in points if number[point["variant"]] in few]
+        # Spread by the golden ratio: even, the same at every run, and a draw keeps its place in every variant.
+        x = [place[point["variant"]] + width * (point["index"] * 0.618034 % 1 - 0.5) for point in chosen]
+        ax.scatter(x, [point["score"] for point in chosen], s=size, color=BLACK, alpha=0.6, lw=0, zorder=2.5)
+
+
+def _beyond_text(number: int, pitch: float) -> tuple[str, bool]:
+    """How many trials lie outside the view, and whether the text must be turned to fit."""
+    turned = pitch < 5 + 3.8 * len(str(number))
+    return (f"▲{number}" if turned or pitch > 20 else f"▲\n{number}"), turned
+
+
+def _count_beyond(ax: Axes, x: int, number: int, mark: str, pitch: float) -> None:
+    text, turned = _beyond_text(number, pitch)
+    ax.annotate(
+        text.replace("▲", mark),
+        (x, 1.01),
+        xycoords=("data", "axes fraction"),
+        ha="center",
+        va="bottom",
+        fontsize=5.2,
+        color=QUIET,
+        rotation=90 if turned else 0,
+        linespacing=0.9,
+    )
+
+
+def _parameter_bars(ax: Axes, here: list[dict[str, Any]], place: dict[str, int]) -> Axes:
+    sizes = {place[box["variant"]]: box["parameters"] for box in here if box["parameters"] > 0}
+    bars = ax.twinx()
+    bars.bar(list(sizes), list(sizes.values()), width=0.86, color=style.BAR, zorder=0)
+    bars.set_ylim(0, 1.15 * max(sizes.values(), default=1.0))
+    bars.yaxis.set_major_locator(MaxNLocator(4))
+    bars.yaxis.set_major_formatter(FuncFormatter(_thousands))
+    bars.tick_params(axis="y", colors=QUIET, length=2)
+    # The boxes stand in front of the bars, so their axes must, and must let the bars be seen.
+    ax.set_zorder(bars.get_zorder() + 1)
+    ax.patch.set_visible(False)
+    return bars
+
+
+def _legend(tables: Tables, facts: Facts) -> list[Patch | Line2D]:
+    home, boxed = facts.reference, tables.boxes["n"].ge(MIN_TRIALS)
+    labels = {REFERENCE: f"{home}, the reference", WORSE: f"significantly worse than {home}"}
+    labels |= {BETTER: f"significantly better than {home}", SAME: SAME}
+    verdicts = {str(verdict) for verdict in tables.boxes.loc[boxed, "verdict"]}
+    handles: list[Patch | Line2D] = []
+    for verdict in [name for name in labels if name in verdicts] + ["no test"] * bool(verdicts - set(labels)):
+        patch = Patch(label=labels.get(verdict, verdict))
+        _paint(patch, verdict)
+        handles.append(patch)
+    handles.append(Line2D([], [], color=BLACK, lw=1.2, label="median"))
+    if verdicts:
+        handles.append(Line2D([], [], color=BLACK, lw=0, marker="D", mfc="white", ms=3.2, mew=0.6, label="mean"))
+    if home in set(tables.boxes["variant"]):
+        handles.append(Line2D([], [], label=f"median of {home}", **_HOME_LINE))
+    if any(baseline is not None for baseline in facts.baselines.values()):
+        handles.append(Line2D([], [], label="constant predictor", **_BASELINE))
+    handles.append(Patch(color=style.BAR, label="mean parameters (right axis)"))
+    if any(tables.boxes["beyond"]):
+        handles.append(Line2D([], [], color=QUIET, lw=0, marker="^", ms=3.2, label="trials beyond the view"))
+    return handles
+
+
+def _sizes(numbers: Sequence[int]) -> str:
+    """How many trials a box stands for, and that few allow no test."""
+    few, many = min(numbers), max(numbers)
+    text = f"n = {few}" if few == many else f"n = {few} to {many}"
+    return f"{text}: no test" if many < MIN_TRIALS else text
+
+
+def _thousands(value: float, _: object = None) -> str:
+    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"

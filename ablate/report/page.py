@@ -1,0 +1,93 @@
+"""The report as one self-contained HTML page: no network, no script, figures and styles within."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from ablate.analyse.compare import MIN_TRIALS
+from ablate.analyse.frames import records, where
+from ablate.report import words
+from ablate.report.facts import Facts
+from ablate.report.mathematics import typeset
+from ablate.report.tables import Tables
+
+
+def render(tables: Tables, facts: Facts, svgs: Mapping[str, bytes]) -> str:
+    """The page; `svgs` holds the figures by name."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ablate.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "signed": words.signed,
+        "scientific": words.scientific,
+        "duration": words.duration,
+        "probability": words.probability,
+        "typeset": typeset,
+    }
+    tasks = facts.task_order(tables.counts["task"])
+    return environment.get_template("template.html").render(
+        facts=facts,
+        tasks=[facts.task(task) for task in tasks],
+        scored_tasks=list(dict.fromkeys(tables.boxes["task"])),
+        progress=words.progress(tables),
+        findings=words.findings(tables, facts),
+        caveats=words.caveats(tables, facts),
+        figures={name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in svgs.items()},
+        verdicts=_verdicts(tables, facts),
+        sets=words.SETS,
+        digits={task: words.digits(tables, task) for task in tasks},
+        comparisons=_by_task(tables.comparisons),
+        summaries=_by_task(tables.summary),
+        counts=records(tables.counts),
+        chosen={"best": "Best trial by validation", "median": "Median trial by test"},
+        costs={(row["task"], row["variant"]): row for row in records(tables.summary)},
+        failures=records(tables.failures),
+        configuration=list(_flat(facts.configuration)),
+        min_trials=MIN_TRIALS,
+    )
+
+
+def _by_task(table: Any) -> dict[str, list[dict[str, Any]]]:
+    return {str(task): records(where(table, task=task)) for task in dict.fromkeys(table["task"])}
+
+
+def _verdicts(tables: Tables, facts: Facts) -> list[dict[str, Any]]:
+    """A row a variant, a cell for each task and set: the table that one looks at first."""
+    found = {(row["variant"], row["task"], row["set"]): row for row in records(tables.comparisons)}
+    about = {variant.name: variant.summary for variant in facts.variants}
+    tasks = list(dict.fromkeys(tables.boxes["task"]))
+    return [
+        {
+            "variant": variant,
+            "summary": about.get(variant, ""),
+            "cells": [found.get((variant, task, name)) for task in tasks for name in words.SETS],
+        }
+        for variant in facts.variant_order(tables.comparisons["variant"])
+        if variant != facts.reference
+    ]
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """The leaves of a nested configuration with their dotted names."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in nested.items():
+        name = f"{prefix}{key}"
+        pairs += _flat(value, f"{name}.") if isinstance(value, Mapping) and value else [(name, _plain(value))]
+    return pairs
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None or value == {} else str(value)

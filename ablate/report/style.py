@@ -1,0 +1,109 @@
+"""How every figure looks: type, colours, and the grid of panels on a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from ablate.report.facts import TaskFacts
+
+WIDTH = 7.2  # inches: the text width of a two-column paper
+
+# Okabe and Ito's colours, told apart by readers with any of the common colour deficiencies.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = mpl.color_sequences["okabe_ito"]
+BAR = "#e6e6e6"
+QUIET = "#767676"
+
+_CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
+_DASHES = ("", (4, 1.5), (1, 1), (5, 1.2, 1, 1.2), (2.5, 1), (7, 1.5, 1, 1.5, 1, 1.5), (8, 3))
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """The settings under which figures are drawn and saved; matplotlib's own are left as they were."""
+    own = {
+        "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
+        "font.size": 7,
+        "axes.titlesize": 7.5,
+        "axes.labelsize": 7,
+        "xtick.labelsize": 6.5,
+        "ytick.labelsize": 6.5,
+        "legend.fontsize": 6.5,
+        "axes.linewidth": 0.6,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "hatch.linewidth": 0.8,
+        "pdf.fonttype": 42,  # text stays text: journals refuse type 3 fonts
+        "svg.hashsalt": "ablate",  # else every run writes other identifiers
+        "savefig.dpi": 200,
+        "figure.dpi": 100,
+    }
+    with mpl.rc_context():
+        for settings in (sns.axes_style("ticks"), sns.plotting_context("paper"), own):
+            mpl.rcParams.update(settings)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        yield
+
+
+def line_styles(variants: list[str], reference: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A colour and a dash pattern for each variant, distinct as a pair for up to 42; the reference is solid black."""
+    others = [name for name in variants if name != reference]
+    colours: dict[str, Any] = {name: _CYCLE[k % len(_CYCLE)] for k, name in enumerate(others)}
+    dashes: dict[str, Any] = {name: _DASHES[k // len(_CYCLE) % len(_DASHES)] for k, name in enumerate(others)}
+    return {**colours, reference: BLACK}, {**dashes, reference: ""}
+
+
+def columns_for(panels: int, narrowest: float) -> int:
+    """How many panels stand side by side on a page, with the rows about equally full."""
+    fit = max(1, min(panels, int(WIDTH / narrowest)))
+    return math.ceil(panels / math.ceil(panels / fit)) if panels else 1
+
+
+def rows_of(grid: npt.NDArray[np.object_], tasks: Sequence[str]) -> Iterator[tuple[list[Axes], Sequence[str]]]:
+    """Each row of a grid of panels with its tasks; the panels left over are hidden."""
+    columns = grid.shape[1]
+    for row, panels in enumerate(grid):
+        here = tasks[row * columns : (row + 1) * columns]
+        for ax in panels[len(here) :]:
+            ax.set_visible(False)
+        yield list(panels), here
+
+
+def blank(message: str) -> Figure:
+    """A figure that says why there is none."""
+    figure = Figure(figsize=(3.5, 0.8))
+    figure.text(0.5, 0.5, message, ha="center", va="center", color=QUIET)
+    return figure
+
+
+def snug() -> ConstrainedLayoutEngine:
+    """A layout that leaves room between panels for their labels."""
+    return ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.04)
+
+
+def padded(low: float, high: float) -> tuple[float, float]:
+    """The ends of an axis that shows this range, with some air."""
+    margin = 0.05 * (high - low) or max(0.01, 0.01 * abs(high))
+    return low - margin, high + margin
+
+
+def label_scores(panels: Sequence[Axes], what: str, tasks: Sequence[TaskFacts]) -> None:
+    """Name the quantity, its unit and which way is better: once for a row of panels that share them."""
+    said = ""
+    for ax, task in zip(panels, tasks, strict=False):
+        better = "lower" if task.direction == "minimize" else "higher"
+        label = f"{what}, {task.metric}\n({better} is better)"
+        if label != said:
+            ax.set_ylabel(label)
+        said = label
