@@ -24,9 +24,9 @@ def test_equals_library(library: type[torch.nn.Module], name: str, inputs: list[
 
     def named(values: dict[str, Tensor]) -> dict[str, Tensor]:
         return {
-            weight.name: value
+            weight.name: stack.weight(values[stack.key], k)
             for stack in variant.trace.stacks
-            for weight, value in zip(stack.weights, values[stack.key], strict=True)
+            for k, weight in enumerate(stack.weights)
         }
 
     def stacked(prefix: str, maps: list[str], weights: dict[str, Tensor]) -> Tensor:

@@ -69,7 +69,7 @@ def test_the_ranges_are_greffs() -> None:
     assert medians["learning_rate"] == pytest.approx(1e-4, rel=0.25)
     assert 1 - medians["momentum"] == pytest.approx(0.1, rel=0.12)
     assert medians["input_noise"] == pytest.approx(0.5, abs=0.04)
-    assert 0 <= columns["momentum"][0] and columns["momentum"][-1] <= 0.99
+    assert columns["momentum"][0] >= 0 and columns["momentum"][-1] <= 0.99
 
 
 def test_layers_of_configuration(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import sympy
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from ablate.cell.trace import INPUT, Trace
 
@@ -36,14 +35,13 @@ class ReferenceLayer:
 
         Args:
             x: (T, B, M), the input.
-            weights: by the key of each of `Trace.stacks`: (k, N, M) or (k, N, N) for the matrices of k maps, (k, N)
-                for their biases, (1, N) for a vector weight.
+            weights: the arrays of `Trace.stacks` by their keys.
             state: the state before the first step, each (B, N); zeros if left out.
 
         Returns:
             (T, B, N), the cell's first state at every step, and the state after the last step.
         """
-        units = next(iter(weights.values())).shape[1]
+        units = next(iter(weights.values())).shape[-1]
         state = state or tuple(x.new_zeros(x.shape[1], units) for _ in self.trace.states)
         products = [_Products(segment, x, weights) for segment in self._segments]
         step = _Step(products, {vector.name: weights[vector.name][0] for vector in self.trace.vectors})
@@ -94,15 +92,16 @@ class _Products:
     def __init__(self, segment: _Segment, x: Tensor, weights: Mapping[str, Tensor]) -> None:
         self.names = segment.names
         self.values: tuple[Tensor, ...] | None = None  # of this step, once they have been asked for
-        bias = _rows(weights["bias"], segment.biases).flatten() if segment.biases else None  # (kN,)
-        matrices = {key: _rows(weights[key], places).flatten(0, 1) for key, places in segment.matrices}  # (kN, .)
+        bias = _chosen(weights["bias"], segment.biases).flatten() if segment.biases else None  # (kN,)
+        matrices = {key: _chosen(weights[key], places).flatten(1) for key, places in segment.matrices}  # (., kN)
         self._t = 0
         if str(INPUT) in matrices:
             # A product for each step, (B, kN), taken in one.
-            self._addends = linear(x, matrices.pop(str(INPUT)), bias).unbind(0)
+            product = x @ matrices.pop(str(INPUT))
+            self._addends = (product if bias is None else product + bias).unbind(0)
         else:
             self._addends = (bias,) * x.shape[0]
-        self._recurrent = [matrix.t() for matrix in matrices.values()]
+        self._recurrent = list(matrices.values())
 
     def take(self, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
         """The values of the segment's maps at this step, each (B, N)."""
@@ -119,10 +118,12 @@ class _Products:
         self.values = None
 
 
-def _rows(stack: Tensor, places: list[int]) -> Tensor:
-    """Rows of a stack, without a copy where they lie side by side."""
+def _chosen(stack: Tensor, places: list[int]) -> Tensor:
+    """Some of a stack's weights, without a copy where they lie side by side."""
     first, last = places[0], places[-1]
-    return stack[first : last + 1] if places == list(range(first, last + 1)) else stack[places]
+    if places == list(range(first, last + 1)):
+        return stack[..., first : last + 1, :]
+    return stack[..., places, :]
 
 
 class _Step:

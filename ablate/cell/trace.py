@@ -61,11 +61,24 @@ class Equation:
 
 @dataclass(frozen=True)
 class Stack:
-    """The weights of several maps that read the same vector, to be kept side by side and multiplied at once."""
+    """The weights of several maps that read the same vector, kept side by side in one array and multiplied at once.
+
+    The array of k matrices is (what they read, k, N), each matrix transposed, so that one row holds all that one
+    number of the vector is multiplied by; the array of k biases is (k, N), that of a vector weight (1, N).
+    """
 
     key: str  # the vector, written out; "bias" for the biases; the name of a vector weight
     weights: tuple[Weight, ...]
     maps: tuple[int, ...]  # the maps, by their place in `Trace.maps`; empty for a vector weight
+
+    def sized(self, M: int, N: int) -> tuple[int, ...]:
+        """The shape of the array in numbers."""
+        units, *reads = self.weights[0].sized(M, N)
+        return (*reads, len(self.weights), units)
+
+    def weight(self, array: Any, k: int) -> Any:
+        """The k-th weight in the shape that it has in the equations: a view of the array."""
+        return array[:, k].T if len(self.weights[0].shape) == 2 else array[k]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag  #
 METRICS = ("test", "best_epoch", "epochs", "parameters", "seconds")
 BATCH = 1000  # metrics that one log_batch takes
 TRIAL, STUDY_ID, PARENT = "ablate.trial", "ablate.study_id", "mlflow.parentRunId"
+SOURCE = {"mlflow.source.name": "run_sweep.py", "mlflow.source.type": "LOCAL"}
 
 
 class Tracking:
@@ -62,7 +63,8 @@ class Tracking:
             self._client.rename_experiment(found.experiment_id, aside)
             self._client.delete_experiment(found.experiment_id)
         location = artifacts.resolve().as_uri() if uri.startswith("sqlite:") else None
-        return self._client.create_experiment(self._study, artifact_location=location, tags={STUDY_ID: self._study_id})
+        tags = {STUDY_ID: self._study_id, "mlflow.experimentKind": "custom_model_development"}  # the UI's layout
+        return self._client.create_experiment(self._study, artifact_location=location, tags=tags)
 
     def _all_runs(self) -> list[Run]:
         runs: list[Run] = []
@@ -85,6 +87,7 @@ class Tracking:
         end = int(time.time() * 1000)
         start = end - int(1000 * (row["seconds"] or 0))
         tags = {
+            **SOURCE,
             TRIAL: name,
             PARENT: self.parent(row["task"], row["variant"]),
             **{key: str(row[key]) for key in ("task", "variant", "index", "state", "engine")},
@@ -116,7 +119,7 @@ class Tracking:
         name = f"{task} / {variant}"
         if name not in self._parents:
             about = self._facts["variants"].get(variant, {})
-            tags = {"task": task, "variant": variant, "mlflow.note.content": about.get("summary", "")}
+            tags = {**SOURCE, "task": task, "variant": variant, "mlflow.note.content": about.get("summary", "")}
             run = self._client.create_run(self._experiment, run_name=name, tags=tags)
             self._client.log_batch(
                 run.info.run_id,

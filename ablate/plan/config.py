@@ -105,7 +105,7 @@ ENGINES = ("auto", "reference")
 
 # Each preset says what it changes of the defaults, which are Greff's protocol but for the draws.
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": {"trials": 8, "training": {"epochs": 8}},
+    "default": {"trials": 6, "training": {"epochs": 6}},
     "paper": {"trials": 200, "paired": False},
     "smoke": {"trials": 2, "training": {"epochs": 1}, "search": {"hidden_size": 20}},
 }

@@ -25,22 +25,26 @@ class Network:
     def __init__(self, trace: Trace, layer: Layer, M: int, N: int, K: int) -> None:
         self.trace = trace
         self.layer = layer
-        # The recurrent layer's weights, then the output layer's, each with its shape.
-        self.names = [(weight.name, weight.sized(M, N)) for weight in trace.weights]
-        self.names += [("W_output", (K, N)), ("b_output", (K,))]
         self.parameters = Parameters(
-            [(stack.key, (len(stack.weights), *stack.weights[0].sized(M, N))) for stack in trace.stacks]
-            + [("W_output", (K, N)), ("b_output", (K,))]
+            [*((stack.key, stack.sized(M, N)) for stack in trace.stacks), ("W_output", (K, N)), ("b_output", (K,))]
         )
 
     def initialise(self, draws: Draws, training: Training) -> None:
         """Draw every weight from N(0, weight_spread), each by its name, so that variants share what they share."""
-        pieces = []
-        for name, shape in self.names:
-            values = torch.from_numpy(draws.generator("weight", name).standard_normal(shape)) * training.weight_spread
-            pieces.append(values.flatten() + (training.forget_bias if name == "b_f" else 0.0))
         with torch.no_grad():
-            self.parameters.flat.copy_(torch.cat(pieces))
+            for name, weight in self.named_weights().items():
+                values = draws.generator("weight", name).standard_normal(tuple(weight.shape)) * training.weight_spread
+                weight.copy_(torch.from_numpy(values + (training.forget_bias if name == "b_f" else 0.0)))
+
+    def named_weights(self) -> dict[str, Tensor]:
+        """Every weight by its name in the equations, a view in the shape that it has there."""
+        leaves = self.parameters.leaves
+        named = {
+            weight.name: stack.weight(leaves[stack.key], k)
+            for stack in self.trace.stacks
+            for k, weight in enumerate(stack.weights)
+        }
+        return named | {name: leaves[name] for name in ("W_output", "b_output")}
 
     def __call__(self, x: Tensor) -> Tensor:
         """The output layer's pre-activations, (T, B, K), for an input (T, B, M)."""
