@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ablate.errors import UserError
 from ablate.registry import Registry
 
 SPLITS = ("train", "validation", "test")
+LARGEST = 256 * 2**20  # bytes of a user's file; the largest of the known ones has a tenth of it
 
 
 class Progress(Protocol):
@@ -42,6 +45,38 @@ class Dataset:
     hash: str  # SHA-256 over the arrays: the same numbers give the same hash, whatever their file
 
 
+def content_hash(splits: dict[str, Sequences]) -> str:
+    """SHA-256 over the dtypes, shapes and numbers of a data set's arrays, in the order of SPLITS."""
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        for array in (splits[split].inputs, splits[split].targets, splits[split].lengths):
+            # The byte order is fixed, so that a big-endian machine or file gives the same hash.
+            array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(array.data)
+    return digest.hexdigest()
+
+
+def read_file(path: Path) -> bytes:
+    """The contents of a user's file; raises UserError when it is missing, no regular file, unreadable or too large."""
+    try:
+        if path.exists() and not path.is_file():  # reading a folder fails, reading a device or a pipe may never end
+            raise UserError(f"{path}: not a file; give the path of the data file itself")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason}); check the path and its permissions") from error
+    if len(data) > LARGEST:
+        raise UserError(f"{path}: larger than {LARGEST >> 20} MiB; check that it is the data file itself")
+    return data
+
+
+def file_fingerprint(path: Path | None) -> str:
+    """SHA-256 of the user's file (UserError when it cannot be read), or `embedded` when there is none."""
+    return "embedded" if path is None else hashlib.sha256(read_file(path)).hexdigest()
+
+
 @dataclass(frozen=True)
 class Task:
     """A data set with an output layer and a score.
@@ -62,6 +97,9 @@ class Task:
     groups: tuple[str, ...] = ()
     defined_at: str = ""
     direction: Literal["minimize"] = "minimize"
+    version: int = 1  # raised when `load` comes to give other numbers for the same source
+    # What identifies the source, cheaply; a task whose user's copy is a folder brings its own.
+    fingerprint: Callable[[Path | None], str] = file_fingerprint
 
 
 TASKS: Registry[Task] = Registry("task")

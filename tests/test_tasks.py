@@ -1,0 +1,240 @@
+"""The contract that every registered task keeps, on its embedded data; and the cache that they share."""
+
+import logging
+import multiprocessing
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ablate.errors import UserError
+from tasks import TASKS, cache
+from tasks.cache import default_cache_folder, open_dataset
+from tasks.registry import SPLITS, Dataset, Progress, Sequences, Task, content_hash
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    assert 0 <= done <= total
+
+
+@pytest.fixture(scope="module", params=list(TASKS), ids=lambda task: task.name)
+def task(request: pytest.FixtureRequest) -> Task:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def dataset(task: Task) -> Dataset:
+    return open_dataset(task, None, default_cache_folder(), quiet)
+
+
+def sequences_of(dataset: Dataset, split: str) -> list[bytes]:
+    """Each sequence of a split as bytes."""
+    found = dataset.splits[split]
+    ends = np.cumsum(found.lengths)
+    return [
+        found.inputs[end - length : end].tobytes() + found.targets[end - length : end].tobytes()
+        for end, length in zip(ends, found.lengths, strict=True)
+    ]
+
+
+def test_says_what_it_is(task: Task) -> None:
+    assert task.summary and "\n" not in task.summary
+    for word in ("source", "shapes", "splits"):
+        assert word in task.description
+    assert all(len(line) <= 120 for line in task.description.splitlines())
+    assert task.defined_at.startswith("tasks/")
+
+
+def test_shapes_and_types(task: Task, dataset: Dataset) -> None:
+    assert tuple(dataset.splits) == SPLITS
+    for sequences in dataset.splits.values():
+        frames = int(sequences.lengths.sum())
+        assert len(sequences) > 0 and sequences.lengths.min() >= 1
+        assert sequences.lengths.dtype == np.int64 and sequences.lengths.shape == (len(sequences),)
+        assert sequences.inputs.shape == (frames, task.input_size)
+        assert sequences.targets.shape == (frames, task.output_size)
+        assert np.isfinite(sequences.inputs).all()
+        if task.outputs == "bernoulli":
+            assert sequences.targets.dtype == np.uint8 and sequences.targets.max() == 1
+
+
+def test_splits_are_disjoint(dataset: Dataset) -> None:
+    train, validation, test = (set(sequences_of(dataset, split)) for split in SPLITS)
+    assert not (train & validation or train & test or validation & test)
+
+
+def test_the_hash_is_of_the_numbers(dataset: Dataset) -> None:
+    assert dataset.hash == content_hash(dataset.splits)
+
+
+def test_baseline_is_a_score(task: Task, dataset: Dataset) -> None:
+    score = task.baseline(dataset)
+    assert type(score) is float and np.isfinite(score) and score > 0
+
+
+def test_importing_the_tasks_is_light() -> None:
+    heavy = ["music21", "scipy", "torch", "pandas", "matplotlib", "mlflow", "filelock", "sympy"]
+    code = f"import sys, tasks; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- The cache.
+
+
+def load_counted(path: Path | None, progress: Progress) -> Dataset:
+    """Random sequences, seeded by the file's text; each call leaves a line in the file `loads` beside it."""
+    assert path is not None
+    with (path.parent / "loads").open("a") as loads:
+        loads.write("loaded\n")
+    time.sleep(0.1)  # long enough that processes which start together meet
+    if path.read_text() == "bad":
+        raise UserError(f"{path}: bad")
+    generator = np.random.default_rng(int(path.read_text()))
+    splits = {
+        split: Sequences(
+            generator.normal(size=(9, 3)).astype(np.float32),
+            generator.integers(0, 2, (9, 2), dtype=np.uint8),
+            np.array([4, 5], np.int64),
+        )
+        for split in SPLITS
+    }
+    return Dataset(splits, str(path), content_hash(splits))
+
+
+COUNTED = Task(
+    name="counted",
+    summary="",
+    description="",
+    input_size=3,
+    output_size=2,
+    outputs="bernoulli",
+    metric="nats per frame",
+    load=load_counted,
+    baseline=lambda dataset: 1.0,
+)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source.txt"
+    path.write_text("1")
+    return path
+
+
+def loads(source: Path) -> int:
+    return len((source.parent / "loads").read_text().splitlines())
+
+
+def entry_of(folder: Path) -> Path:
+    (entry,) = [path for path in folder.iterdir() if path.is_dir()]
+    return entry
+
+
+def open_hash(source: Path) -> str:
+    return open_dataset(COUNTED, source, source.parent / "cache", quiet).hash
+
+
+def test_the_second_time_is_read_from_the_cache(source: Path, tmp_path: Path) -> None:
+    fresh = load_counted(source, quiet)
+    first, second = (open_dataset(COUNTED, source, tmp_path / "deep" / "cache", quiet) for _ in range(2))
+    assert loads(source) == 2  # the fresh one and the first
+    assert fresh.hash == first.hash == second.hash == content_hash(second.splits)
+    for split in SPLITS:
+        for array in cache.ARRAYS:
+            kept = getattr(second.splits[split], array)
+            assert isinstance(kept, np.memmap) and not kept.flags.writeable
+            np.testing.assert_array_equal(kept, getattr(fresh.splits[split], array))
+
+
+def test_an_entry_is_keyed_by_contents_and_version(source: Path, tmp_path: Path) -> None:
+    before = open_hash(source)
+    copy = source.with_name("copy.txt")
+    copy.write_text("1")
+    again = open_dataset(COUNTED, copy, tmp_path / "cache", quiet)
+    assert again.hash == before and again.source == str(copy) and loads(source) == 1
+    copy.write_text("2")
+    assert open_hash(copy) != before and loads(source) == 2
+    open_dataset(replace(COUNTED, version=2), source, tmp_path / "cache", quiet)
+    assert loads(source) == 3
+
+
+def test_processes_that_start_together_parse_once(source: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        hashes = pool.map(open_hash, [source] * 4, chunksize=1)
+    assert loads(source) == 1 and len(set(hashes)) == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing", "index", "no index", "emptied"])
+def test_a_damaged_entry_is_made_anew(source: Path, tmp_path: Path, damage: str) -> None:
+    before = open_hash(source)
+    entry = entry_of(tmp_path / "cache")
+    array = entry / "train-inputs.npy"
+    data = array.read_bytes()
+    if damage == "truncated":
+        array.write_bytes(data[:-5])
+    elif damage == "flipped":
+        array.write_bytes(data[:-5] + bytes([data[-5] ^ 1]) + data[-4:])
+    elif damage == "missing":
+        array.unlink()
+    elif damage == "index":
+        (entry / cache.INDEX).write_text('{"sizes": ')
+    elif damage == "no index":
+        (entry / cache.INDEX).unlink()
+    else:
+        for file in entry.iterdir():
+            file.write_bytes(b"")
+    assert open_hash(source) == before and loads(source) == 2
+    assert open_hash(source) == before and loads(source) == 2
+
+
+def test_what_a_killed_process_left_is_cleared_away(source: Path, tmp_path: Path) -> None:
+    open_hash(source)
+    entry = entry_of(tmp_path / "cache")
+    partial = entry.with_suffix(".partial")
+    entry.rename(partial)
+    open_hash(source)
+    assert entry_of(tmp_path / "cache") == entry and not partial.exists()
+
+
+def test_an_unwritable_cache_is_a_warning(source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with caplog.at_level(logging.WARNING):
+        assert open_hash(source) == load_counted(source, quiet).hash
+    (record,) = caplog.records
+    assert "the cache cannot be used" in record.getMessage() and "\n" not in record.getMessage()
+
+
+def test_a_full_disk_is_a_warning(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with caplog.at_level(logging.WARNING):
+        open_hash(source)
+    assert "No space left on device" in caplog.text
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+
+
+def test_bad_data_leave_no_entry_and_no_lock_held(source: Path, tmp_path: Path) -> None:
+    source.write_text("bad")
+    for _ in range(2):
+        with pytest.raises(UserError):
+            open_hash(source)
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+
+
+def test_the_default_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABLATE_CACHE", "some/where")
+    assert default_cache_folder() == Path("some/where")
+    monkeypatch.delenv("ABLATE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "caches")
+    assert default_cache_folder() == Path("caches/ablate")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert default_cache_folder() == Path.home() / ".cache" / "ablate"
