@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -24,14 +23,6 @@ ARRAYS = ("inputs", "targets", "lengths")
 INDEX = "index.json"
 
 log = logging.getLogger(__name__)
-
-
-def default_cache_folder() -> Path:
-    """$ABLATE_CACHE, or `ablate` in the user's cache folder ($XDG_CACHE_HOME, else ~/.cache)."""
-    if own := os.environ.get("ABLATE_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ablate"
 
 
 def open_dataset(task: Task, path: Path | None, cache_folder: Path, progress: Progress) -> Dataset:

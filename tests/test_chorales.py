@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from music21 import chord, converter, corpus, note, stream
 
+from ablate.cache import default_cache_folder
 from ablate.errors import UserError
 from tasks import TASKS
-from tasks.cache import default_cache_folder, open_dataset
+from tasks.cache import open_dataset
 from tasks.chorales import Harmonisations, four_part_frames, tonic
 from tasks.music import baseline, load
 from tasks.pianoroll import roll_of
@@ -166,7 +167,8 @@ def test_what_is_cached_needs_no_music21(chorales: Dataset) -> None:
     code = """
 import sys
 from tasks import TASKS
-from tasks.cache import default_cache_folder, open_dataset
+from ablate.cache import default_cache_folder
+from tasks.cache import open_dataset
 print(open_dataset(TASKS["music"], None, default_cache_folder(), print).hash, "music21" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

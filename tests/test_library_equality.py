@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablate.cell.engine import make_layer
-from tests.test_variants import random_weights
+from tests.test_variants import every_engine, layer_of, random_weights
 from variants import VARIANTS
 
 M, N, T, B = 6, 5, 20, 3
@@ -18,7 +17,10 @@ GRU = (torch.nn.GRU, "GRU-lib", ["r", "u", "n"], ["r", "u", "m"])
 
 
 @pytest.mark.parametrize(("library", "name", "inputs", "recurrents"), [LSTM, GRU], ids=["LSTM", "GRU"])
-def test_equals_library(library: type[torch.nn.Module], name: str, inputs: list[str], recurrents: list[str]) -> None:
+@every_engine
+def test_equals_library(
+    library: type[torch.nn.Module], name: str, inputs: list[str], recurrents: list[str], engine: str
+) -> None:
     variant = VARIANTS[name]
     stacks = random_weights(variant, M, N)
 
@@ -45,7 +47,7 @@ def test_equals_library(library: type[torch.nn.Module], name: str, inputs: list[
 
     x = torch.randn(T, B, M, dtype=torch.float64)
     x_ours, x_theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
-    y_ours, _ = make_layer(variant.equations, variant.trace)(x_ours, stacks)
+    y_ours, _ = layer_of(variant, engine)(x_ours, stacks)
     y_theirs, _ = theirs(x_theirs)
     torch.testing.assert_close(y_ours, y_theirs)
 

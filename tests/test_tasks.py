@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ablate.cache import default_cache_folder
 from ablate.errors import UserError
 from tasks import TASKS, cache
-from tasks.cache import default_cache_folder, open_dataset
+from tasks.cache import open_dataset
 from tasks.registry import SPLITS, Dataset, Progress, Sequences, Task, content_hash
 
 

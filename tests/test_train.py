@@ -48,7 +48,7 @@ def run(variant: str = "V", training: Training | None = None, seed: int = 0, **s
         TASKS["music"],
         DATA,
         entry.trace,
-        make_layer(entry.equations, entry.trace),
+        make_layer(entry.equations, entry.trace, variant, "cpu"),
         Draws(seed, Coordinates("music", variant, 0)),
         {**SETTINGS, **settings},
         training or Training(epochs=5),
@@ -74,14 +74,14 @@ def test_a_trial_is_its_coordinates() -> None:
 
 def test_the_test_score_is_that_of_the_best_epoch() -> None:
     """A trial that goes on past its best epoch scores as one that stops there."""
-    long = run(training=Training(epochs=40), learning_rate=2.0)
+    long = run(training=Training(epochs=40), learning_rate=5.0)
     assert long.best_epoch is not None and long.best_epoch < long.epochs
-    short = run(training=Training(epochs=long.best_epoch), learning_rate=2.0)
+    short = run(training=Training(epochs=long.best_epoch), learning_rate=5.0)
     assert (long.validation, long.test) == (short.validation, short.test)
 
 
 def test_training_stops_without_progress() -> None:
-    outcome = run(training=Training(epochs=60, patience=3), learning_rate=2.0)
+    outcome = run(training=Training(epochs=60, patience=3), learning_rate=5.0)
     assert outcome.best_epoch is not None
     assert outcome.epochs == outcome.best_epoch + 3 < 60
 
@@ -140,12 +140,12 @@ def test_variants_share_the_weights_that_they_have_in_common() -> None:
 
 def make_network(name: str = "V") -> Network:
     variant = VARIANTS[name]
-    return Network(variant.trace, make_layer(variant.equations, variant.trace), 88, 6, 88)
+    return Network(variant.trace, make_layer(variant.equations, variant.trace, variant.name, "cpu"), 88, 6, 88)
 
 
 def test_initial_weights_have_the_papers_spread() -> None:
     variant = VARIANTS["V"]
-    network = Network(variant.trace, make_layer(variant.equations, variant.trace), 88, 100, 88)
+    network = Network(variant.trace, make_layer(variant.equations, variant.trace, variant.name, "cpu"), 88, 100, 88)
     network.initialise(Draws(0, Coordinates("music", "V", 0)), Training())
     assert float(network.parameters.flat.std()) == pytest.approx(0.1, rel=0.01)
     assert float(network.parameters.flat.mean()) == pytest.approx(0, abs=0.002)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablate.cell.engine import make_layer
+from ablate.cell.engine import Layer, make_layer
 from ablate.cell.trace import trace
 from ablate.cell.typeset import latex, text
 from variants import VARIANTS, Variant
@@ -29,6 +29,11 @@ FORMULAS = {
 }
 
 every_variant = pytest.mark.parametrize("variant", list(VARIANTS), ids=lambda variant: variant.name)
+every_engine = pytest.mark.parametrize("engine", ["reference", "cpu"])
+
+
+def layer_of(variant: Variant, engine: str = "reference") -> Layer:
+    return make_layer(variant.equations, variant.trace, variant.name, engine)
 
 
 def random_weights(variant: Variant, M: int = M, N: int = N, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -45,8 +50,9 @@ def random_input(T: int = T, B: int = B, M: int = M) -> torch.Tensor:
 
 
 @every_variant
-def test_shapes(variant: Variant) -> None:
-    layer = make_layer(variant.equations, variant.trace)
+@every_engine
+def test_shapes(variant: Variant, engine: str) -> None:
+    layer = layer_of(variant, engine)
     y, state = layer(random_input(), random_weights(variant))
     assert y.shape == (T, B, N)
     assert [each.shape for each in state] == [(B, N)] * len(variant.trace.states)
@@ -54,8 +60,9 @@ def test_shapes(variant: Variant) -> None:
 
 
 @every_variant
-def test_gradients_equal_finite_differences(variant: Variant) -> None:
-    layer = make_layer(variant.equations, variant.trace)
+@every_engine
+def test_gradients_equal_finite_differences(variant: Variant, engine: str) -> None:
+    layer = layer_of(variant, engine)
     weights = random_weights(variant)
     state = tuple(random_input(1, B, N)[0].detach().requires_grad_() for _ in variant.trace.states)
     keys = list(weights)
@@ -77,10 +84,11 @@ def test_parameter_count_is_the_papers(variant: Variant) -> None:
 
 
 @every_variant
-def test_every_weight_is_used(variant: Variant) -> None:
+@every_engine
+def test_every_weight_is_used(variant: Variant, engine: str) -> None:
     """No weight exists that the cell does not need: each row of each has a gradient."""
     weights = random_weights(variant)
-    y, _ = make_layer(variant.equations, variant.trace)(random_input(), weights)
+    y, _ = layer_of(variant, engine)(random_input(), weights)
     y.pow(2).sum().backward()
     for stack in variant.trace.stacks:
         for k, weight in enumerate(stack.weights):
@@ -93,8 +101,9 @@ def test_two_traces_are_equal(variant: Variant) -> None:
 
 
 @every_variant
-def test_sequences_of_a_batch_do_not_touch(variant: Variant) -> None:
-    layer, weights, x = make_layer(variant.equations, variant.trace), random_weights(variant), random_input()
+@every_engine
+def test_sequences_of_a_batch_do_not_touch(variant: Variant, engine: str) -> None:
+    layer, weights, x = layer_of(variant, engine), random_weights(variant), random_input()
     together, _ = layer(x, weights)
     for column in range(B):
         alone, _ = layer(x[:, column : column + 1], weights)
@@ -102,8 +111,9 @@ def test_sequences_of_a_batch_do_not_touch(variant: Variant) -> None:
 
 
 @every_variant
-def test_state_carries_a_sequence_on(variant: Variant) -> None:
-    layer, weights, x = make_layer(variant.equations, variant.trace), random_weights(variant), random_input()
+@every_engine
+def test_state_carries_a_sequence_on(variant: Variant, engine: str) -> None:
+    layer, weights, x = layer_of(variant, engine), random_weights(variant), random_input()
     whole, last = layer(x, weights)
     first, state = layer(x[:2], weights)
     second, end = layer(x[2:], weights, state)
@@ -125,8 +135,9 @@ def test_equations_are_written_out(variant: Variant) -> None:
 
 
 @every_variant
-def test_float32_follows_float64(variant: Variant) -> None:
-    layer, weights, x = make_layer(variant.equations, variant.trace), random_weights(variant), random_input()
+@every_engine
+def test_float32_follows_float64(variant: Variant, engine: str) -> None:
+    layer, weights, x = layer_of(variant, engine), random_weights(variant), random_input()
     exact, _ = layer(x, weights)
     single, _ = layer(x.float(), {key: value.float() for key, value in weights.items()})
     torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-5)

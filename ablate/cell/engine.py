@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor
-
-from ablate.cell.reference import ReferenceLayer, State
+from ablate.cache import default_cache_folder, writable
+from ablate.cell.lower import CannotLowerError
 from ablate.cell.trace import Trace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ablate.cell.kernel import Kernel
+    from ablate.cell.reference import State
 
 
 class Layer(Protocol):
@@ -19,7 +24,34 @@ class Layer(Protocol):
         ...
 
 
-def make_layer(equations: Callable[..., Any], trace: Trace, engine: str = "auto") -> Layer:
-    """The layer of a variant in an engine; `auto` is the fastest that can run it."""
-    assert engine in ("auto", "reference"), engine
-    return ReferenceLayer(equations, trace)
+def prepare_kernel(trace: Trace, name: str) -> Kernel:
+    """The kernel of a variant, compiled if this machine has not done so before. Does not import the framework.
+
+    Raises:
+        CannotLowerError: the equations hold something that no kernel is made for.
+    """
+    from ablate.cell.kernel import compile_kernel  # brings the compiler
+
+    return compile_kernel(trace, name, writable(default_cache_folder() / "kernels"))
+
+
+def choose_engine(trace: Trace, name: str, engine: str) -> tuple[str, str]:
+    """The engine that will run a variant, `cpu` or `reference`, and why it is not the one asked for, if so."""
+    if engine == "reference":
+        return engine, ""
+    try:
+        prepare_kernel(trace, name)
+    except CannotLowerError as error:
+        return "reference", f"variant {name} runs in the reference engine: {error}"
+    return "cpu", ""
+
+
+def make_layer(equations: Callable[..., Any], trace: Trace, name: str, engine: str) -> Layer:
+    """The layer of a variant in the engine `cpu` or `reference`."""
+    if engine == "reference":
+        from ablate.cell.reference import ReferenceLayer
+
+        return ReferenceLayer(equations, trace)
+    from ablate.cell.compiled import CompiledLayer
+
+    return CompiledLayer(prepare_kernel(trace, name))

@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -96,7 +97,7 @@ class Trace:
         """Rounds of matrix products that wait for one another."""
         return 1 + max((m.stage for m in self.maps), default=0)
 
-    @property
+    @cached_property
     def stacks(self) -> tuple[Stack, ...]:
         """The weights in the order in which they are stored, those that share a product side by side."""
         readers: dict[sympy.Expr, list[tuple[int, Weight]]] = {}

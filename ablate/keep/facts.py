@@ -13,7 +13,7 @@ from ablate.plan.study import Plan
 from tasks.registry import SPLITS, Dataset, Task
 from variants import Variant
 
-PACKAGES = ("torch", "numpy", "sympy", "optuna", "mlflow", "pandas", "scipy", "music21")
+PACKAGES = ("torch", "numba", "numpy", "sympy", "optuna", "mlflow", "pandas", "scipy", "music21")
 
 
 def gather(plan: Plan, datasets: dict[str, Dataset], command: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def environment(plan: Plan) -> dict[str, str]:
         "Python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "engine": "reference" if plan.config.engine == "auto" else plan.config.engine,
+        "engine": plan.config.engine,
         "workers": str(plan.config.workers),
     }
 

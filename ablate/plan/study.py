@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ablate.plan.config import Config
 from ablate.plan.coordinates import Coordinates, Draws
@@ -19,6 +19,7 @@ class Plan:
     config: Config
     tasks: list[Task]
     variants: list[Variant]
+    engines: dict[str, str] = field(default_factory=dict)  # by variant, once they have been chosen
 
     def trials(self) -> list[Coordinates]:
         """Every trial, index by index, so that a study cut short is still a fair comparison."""

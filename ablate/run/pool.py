@@ -80,7 +80,7 @@ class Pool:
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=work, args=(theirs, self._plan.config), daemon=True)
+        process = self._context.Process(target=work, args=(theirs, self._plan.config, self._plan.engines), daemon=True)
         process.start()
         theirs.close()  # so that the worker's death closes the pipe
         return _Worker(process, ours)

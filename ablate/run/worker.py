@@ -6,12 +6,14 @@ import os
 import signal
 import threading
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any
 
+from ablate.cache import default_cache_folder
+from ablate.plan.config import Config
 from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan, make_plan
 
@@ -38,11 +40,11 @@ def _identity(plan: Plan, trial: Coordinates) -> dict[str, Any]:
         "index": trial.index,
         **plan.hyperparameters(trial),
         **dict.fromkeys(("validation", "test", "best_epoch", "epochs", "parameters", "seconds", "reason")),
-        "engine": "reference",
+        "engine": plan.engines.get(trial.variant),
     }
 
 
-def work(connection: Connection, plan_of: Any) -> None:
+def work(connection: Connection, config: Config, engines: dict[str, str]) -> None:
     """The body of a worker process. It ends when told to, or with its parent, however that one ends."""
     # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -50,7 +52,7 @@ def work(connection: Connection, plan_of: Any) -> None:
     import torch
 
     torch.set_num_threads(1)
-    plan = make_plan(plan_of)
+    plan = replace(make_plan(config), engines=engines)
     connection.send(None)  # ready
     while (trial := connection.recv()) is not None:
         connection.send(_run(plan, trial))
@@ -64,7 +66,6 @@ def _end_with_parent() -> None:
 
 
 def _run(plan: Plan, trial: Coordinates) -> Result:
-    from ablate.cell.engine import make_layer
     from ablate.train.trial import run_trial
     from tasks import TASKS
     from variants import VARIANTS
@@ -75,7 +76,7 @@ def _run(plan: Plan, trial: Coordinates) -> Result:
             task,
             _dataset(task.name, plan.config.data.get(task.name)),
             variant.trace,
-            make_layer(variant.equations, variant.trace, plan.config.engine),
+            _layer(variant.name, plan.engines[variant.name]),
             plan.draws(trial),
             plan.hyperparameters(trial),
             plan.config.training,
@@ -97,12 +98,22 @@ def _run(plan: Plan, trial: Coordinates) -> Result:
 
 
 @cache
+def _layer(variant: str, engine: str) -> Any:
+    """The layer of a variant, made once a process."""
+    from ablate.cell.engine import make_layer
+    from variants import VARIANTS
+
+    entry = VARIANTS[variant]
+    return make_layer(entry.equations, entry.trace, entry.name, engine)
+
+
+@cache
 def _dataset(task: str, path: str | None) -> Any:
     """The data of a task, opened once a process; the arrays are memory-mapped and so shared between processes."""
     from pathlib import Path
 
     from tasks import TASKS
-    from tasks.cache import default_cache_folder, open_dataset
+    from tasks.cache import open_dataset
 
     source = Path(path).expanduser() if path else None
     return open_dataset(TASKS[task], source, default_cache_folder(), lambda what, done, total: None)

@@ -1,0 +1,185 @@
+"""What generated kernels are made of: products and functions that the compiler can turn into vector instructions.
+
+No fast-math flag that assumes away NaN or infinity is set: a trial that diverges must be seen to.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload
+
+# Sums may be reordered and products fused; NaN, infinity and their order of precedence stay.
+FAST = {"reassoc", "contract", "nsz", "arcp"}
+
+compiled: Any = numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
+kernel: Any = numba.njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)
+
+
+@compiled
+def multiply_into(out: Any, vector: Any, matrix: Any, first: int, last: int) -> None:
+    """out += vector @ matrix[:, first:last]; vector is (D,), matrix (D, columns)."""
+    # Rows are sliced before the loops: an index that might be negative would keep them from being vectorised.
+    d = 0
+    while d + 8 <= vector.shape[0]:
+        a, b, c, e = vector[d], vector[d + 1], vector[d + 2], vector[d + 3]
+        f, g, h, k = vector[d + 4], vector[d + 5], vector[d + 6], vector[d + 7]
+        m0, m1 = matrix[d, first:last], matrix[d + 1, first:last]
+        m2, m3 = matrix[d + 2, first:last], matrix[d + 3, first:last]
+        m4, m5 = matrix[d + 4, first:last], matrix[d + 5, first:last]
+        m6, m7 = matrix[d + 6, first:last], matrix[d + 7, first:last]
+        for j in range(out.shape[0]):
+            out[j] += ((a * m0[j] + b * m1[j]) + (c * m2[j] + e * m3[j])) + (
+                (f * m4[j] + g * m5[j]) + (h * m6[j] + k * m7[j])
+            )
+        d += 8
+    while d < vector.shape[0]:
+        a, m0 = vector[d], matrix[d, first:last]
+        for j in range(out.shape[0]):
+            out[j] += a * m0[j]
+        d += 1
+
+
+@compiled
+def multiply_back(out: Any, vector: Any, matrix: Any, first: int, last: int) -> None:
+    """out += matrix[:, first:last] @ vector; out is (D,), matrix (D, columns)."""
+    zero = out.dtype.type(0)
+    d = 0
+    while d + 4 <= out.shape[0]:
+        m0, m1 = matrix[d, first:last], matrix[d + 1, first:last]
+        m2, m3 = matrix[d + 2, first:last], matrix[d + 3, first:last]
+        s0 = s1 = s2 = s3 = zero
+        for j in range(vector.shape[0]):
+            v = vector[j]
+            s0 += m0[j] * v
+            s1 += m1[j] * v
+            s2 += m2[j] * v
+            s3 += m3[j] * v
+        out[d] += s0
+        out[d + 1] += s1
+        out[d + 2] += s2
+        out[d + 3] += s3
+        d += 4
+    while d < out.shape[0]:
+        m0, s0 = matrix[d, first:last], zero
+        for j in range(vector.shape[0]):
+            s0 += m0[j] * vector[j]
+        out[d] += s0
+        d += 1
+
+
+@intrinsic
+def _float_of_bits(context: Any, bits: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), build
+
+
+def exp(x: Any) -> Any:
+    """e to the x."""
+    return math.exp(x)
+
+
+def tanh(x: Any) -> Any:
+    """The hyperbolic tangent."""
+    return math.tanh(x)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + e^-x)."""
+    return 1 / (1 + math.exp(-x))
+
+
+f32 = np.float32
+
+
+@compiled
+def _exp32(x: Any) -> Any:
+    """e to the x in single precision, by Cephes' polynomial: x = n log 2 + r, and e^r is a polynomial on |r| < 0.35."""
+    c = x
+    c = f32(88.72) if c > f32(88.72) else c
+    c = f32(-87.33) if c < f32(-87.33) else c
+    n = np.floor(c * f32(1.44269504088896341) + f32(0.5))
+    r = c - n * f32(0.693359375) + n * f32(2.12194440e-4)
+    p = f32(1.9875691500e-4)
+    p = p * r + f32(1.3981999507e-3)
+    p = p * r + f32(8.3334519073e-3)
+    p = p * r + f32(4.1665795894e-2)
+    p = p * r + f32(1.6666665459e-1)
+    p = p * r + f32(5.0000001201e-1)
+    bits = np.int32((np.int32(n) + np.int32(127)) << np.int32(23))  # 2^n, by its exponent
+    value = (p * r * r + r + f32(1)) * _float_of_bits(bits)  # pyright: ignore[reportCallIssue]
+    value = f32(np.inf) if x > f32(88.72) else value
+    return f32(0) if x < f32(-87.33) else value
+
+
+@compiled
+def _tanh32(x: Any) -> Any:
+    """tanh in single precision, a quotient of polynomials in x^2 (minimax on |x| < 7.9, beyond which tanh is 1)."""
+    c = x
+    c = f32(7.90531110763549805) if c > f32(7.90531110763549805) else c
+    c = f32(-7.90531110763549805) if c < f32(-7.90531110763549805) else c
+    s = c * c
+    p = f32(-2.76076847742355e-16)
+    p = p * s + f32(2.00018790482477e-13)
+    p = p * s + f32(-8.60467152213735e-11)
+    p = p * s + f32(5.12229709037114e-08)
+    p = p * s + f32(1.48572235717979e-05)
+    p = p * s + f32(6.37261928875436e-04)
+    p = p * s + f32(4.89352455891786e-03)
+    q = f32(1.19825839466702e-06)
+    q = q * s + f32(1.18534705686654e-04)
+    q = q * s + f32(2.26843463243900e-03)
+    q = q * s + f32(4.89352518554385e-03)
+    return c * p / q
+
+
+@compiled
+def _sigmoid32(x: Any) -> Any:
+    return f32(1) / (f32(1) + _exp32(-x))
+
+
+@compiled
+def relu(x: Any) -> Any:
+    return x * 0 if x < 0 else x  # a NaN stays one
+
+
+@compiled
+def maximum(a: Any, b: Any) -> Any:
+    return a if a > b or a != a else b
+
+
+@compiled
+def minimum(a: Any, b: Any) -> Any:
+    return a if a < b or a != a else b
+
+
+@compiled
+def softplus(x: Any) -> Any:
+    return relu(x) + math.log1p(math.exp(-abs(x)))
+
+
+def _single(x: Any, short: Any, exact: Any) -> Any:
+    """The single-precision form for single precision, the library's for double."""
+    return short if isinstance(x, types.Float) and x.bitwidth == 32 else exact
+
+
+@overload(exp, inline="always")
+def _exp(x):  # Numba compares signatures, so no annotations
+    return _single(x, lambda x: _exp32(x), lambda x: math.exp(x))
+
+
+@overload(tanh, inline="always")
+def _tanh(x):  # Numba compares signatures, so no annotations
+    return _single(x, lambda x: _tanh32(x), lambda x: math.tanh(x))
+
+
+@overload(sigmoid, inline="always")
+def _sigmoid(x):  # Numba compares signatures, so no annotations
+    return _single(x, lambda x: _sigmoid32(x), lambda x: 1.0 / (1.0 + math.exp(-x)))

@@ -1,0 +1,163 @@
+"""Kernels against the reference: every variant, over long sequences and odd sizes; and the cache that they live in."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ablate.cell.compiled import CompiledLayer
+from ablate.cell.engine import choose_engine
+from ablate.cell.kernel import compile_kernel
+from ablate.cell.language import exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh
+from ablate.cell.numeric import compiled
+from ablate.cell.numeric import exp as kernel_exp
+from ablate.cell.numeric import sigmoid as kernel_sigmoid
+from ablate.cell.numeric import tanh as kernel_tanh
+from ablate.cell.reference import ReferenceLayer
+from ablate.cell.trace import Trace, trace
+from tests.test_variants import every_variant, layer_of
+from variants import Variant
+
+
+def assert_close(ours: torch.Tensor, theirs: torch.Tensor, relative: float) -> None:
+    """Equal to a fraction of the largest number, as errors of a sum are."""
+    assert torch.isfinite(theirs).all()
+    assert (ours - theirs).abs().max() <= relative * theirs.abs().max() + 1e-12
+
+
+def compare(equations: Trace, one: object, other: object, T: int, B: int, M: int, N: int) -> None:
+    """Outputs, last state and all gradients of two layers, with weights as a trial draws them."""
+    generator = torch.Generator().manual_seed(0)
+    results = []
+    for layer in (one, other):
+        generator.manual_seed(0)
+        weights = {
+            stack.key: (0.1 * torch.randn(stack.sized(M, N), generator=generator, dtype=torch.float64)).requires_grad_()
+            for stack in equations.stacks
+        }
+        x = torch.randn(T, B, M, generator=generator, dtype=torch.float64).requires_grad_()
+        state = tuple(
+            (0.1 * torch.randn(B, N, generator=generator, dtype=torch.float64).abs()).requires_grad_()
+            for _ in equations.states
+        )
+        y, last = layer(x, weights, state)  # type: ignore[operator]
+        weighting = torch.randn(y.shape, generator=generator, dtype=torch.float64)
+        ((y * weighting).sum() + sum(each.sum() for each in last)).backward()
+        gradients = [x.grad, *(each.grad for each in state), *(weight.grad for weight in weights.values())]
+        results.append([y.detach(), *(each.detach() for each in last), *gradients])
+    for ours, theirs in zip(*results, strict=True):
+        assert_close(ours, theirs, 1e-5)
+
+
+@every_variant
+@pytest.mark.parametrize("N", [1, 20, 33, 200])
+def test_equals_the_reference_over_a_thousand_steps(variant: Variant, N: int) -> None:
+    compare(variant.trace, layer_of(variant, "cpu"), layer_of(variant), T=1000 if N < 200 else 200, B=1, M=5, N=N)
+
+
+@every_variant
+def test_equals_the_reference_in_batches(variant: Variant) -> None:
+    compare(variant.trace, layer_of(variant, "cpu"), layer_of(variant), T=50, B=7, M=5, N=33)
+
+
+@every_variant
+def test_a_nan_or_an_infinity_comes_out(variant: Variant) -> None:
+    """In single precision, where functions are polynomials: nothing that is not finite is lost on the way."""
+    layer = layer_of(variant, "cpu")
+    weights = {stack.key: torch.full(stack.sized(3, 20), 0.1) for stack in variant.trace.stacks}
+    x = torch.zeros(5, 1, 3)
+    x[2, 0, 1] = math.nan
+    y, last = layer(x, weights)
+    assert torch.isfinite(y[:2]).all() and torch.isnan(y[2:]).all()
+    assert torch.isnan(last[0]).all()
+
+
+def everything(x, h, s, w):
+    """All words of the language, a map of a gate, a map without input, a constant, three stages."""
+    g = sigmoid(w.g(x, h) + w.p * s)
+    e = exp(minimum(w.e(x), 1.0)) / (1 + sqrt(g))
+    m = maximum(relu(w.m(h, g * h)), softplus(w.q(e * s, bias=False))) - log(1.5 + g)
+    s = s * 0.5 + tanh(m) * e
+    return tanh(w.o(x, s)) * g**2 - h / 3, s
+
+
+@pytest.mark.parametrize("B", [1, 3])
+def test_every_word_has_its_derivative(tmp_path: Path, B: int) -> None:
+    equations = trace(everything, "everything")
+    assert equations.stages == 3
+    kernel = compile_kernel(equations, "everything", tmp_path)
+    compare(equations, CompiledLayer(kernel), ReferenceLayer(everything, equations), T=30, B=B, M=4, N=9)
+
+
+def test_names_of_the_equations_may_be_those_of_the_kernel(tmp_path: Path) -> None:
+    def clash(x, n, t, w):
+        b = sigmoid(w.values(x, n))
+        a = tanh(w.a(x, b * n))
+        T = a * b + t * w.N
+        return T, a
+
+    equations = trace(clash, "clash")
+    kernel = compile_kernel(equations, "clash", tmp_path)
+    compare(equations, CompiledLayer(kernel), ReferenceLayer(clash, equations), T=10, B=2, M=4, N=9)
+
+
+@pytest.mark.parametrize(("ours", "exact"), [(kernel_exp, np.exp), (kernel_tanh, np.tanh), (kernel_sigmoid, None)])
+def test_single_precision_functions_are_exact_to_rounding(ours: object, exact: object) -> None:
+    @compiled
+    def apply(values, out):
+        for k in range(values.shape[0]):
+            out[k] = ours(values[k])  # type: ignore[operator]
+
+    special = [math.nan, math.inf, -math.inf, 0.0, 1e-30, -1e-30, 88.0, -87.0, 200.0, -200.0]
+    values = np.concatenate([np.linspace(-87, 88, 100_001), np.linspace(-1, 1, 100_001), special]).astype(np.float32)
+    out = np.empty_like(values)
+    apply(values, out)
+    with np.errstate(over="ignore"):
+        wide = values.astype(np.float64)
+        expected = 1 / (1 + np.exp(-wide)) if exact is None else exact(wide)  # type: ignore[operator]
+        expected = expected.astype(np.float32)
+    assert np.array_equal(np.isnan(out), np.isnan(expected))
+    assert np.array_equal(np.isinf(out), np.isinf(expected))
+    fine = np.isfinite(expected) & (np.abs(expected) > 1e-37)
+    assert (np.abs(out[fine] - expected[fine]) <= 4e-7 * np.abs(expected[fine])).all()
+    rest = np.isfinite(expected) & ~fine
+    assert (np.abs(out[rest]) < 2e-37).all()
+
+
+def test_the_generated_source_quotes_the_equations(tmp_path: Path) -> None:
+    compile_kernel(trace(everything, "everything"), "everything", tmp_path)
+    (file,) = tmp_path.glob("everything_*.py")
+    source = file.read_text()
+    assert "g = sigmoid(W_g x + R_g h' + p*s' + b_g)" in source
+    assert "row_g[n] = g" in source
+
+
+def test_damaged_entries_are_made_anew(tmp_path: Path) -> None:
+    def small(x, h, w):
+        return tanh(w.h(x, h))
+
+    equations = trace(small, "small")
+    compile_kernel(equations, "small", tmp_path)
+    (file,) = tmp_path.glob("small_*.py")
+    source = file.read_text()
+    file.write_text(source[:100])
+    for kept in (tmp_path / "__pycache__").glob("small_*.nbi"):
+        kept.write_bytes(kept.read_bytes()[:20])
+    compile_kernel(equations, "small", tmp_path)
+    assert file.read_text() == source
+
+
+def test_what_no_kernel_is_made_for_runs_in_the_reference() -> None:
+    def three(x, h, w):
+        return maximum(maximum(w.a(x), w.b(h)), h)
+
+    assert choose_engine(trace(three, "three"), "three", "auto") == (
+        "reference",
+        "variant three runs in the reference engine: "
+        "a minimum or maximum of more than two vectors; write it in two steps",
+    )
+    assert choose_engine(trace(three, "three"), "three", "reference") == ("reference", "")
