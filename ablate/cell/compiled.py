@@ -13,7 +13,7 @@ from torch import Tensor
 from ablate.cell.kernel import Kernel, run_backward, run_forward
 from ablate.cell.lower import Program
 from ablate.cell.reference import State
-from ablate.cell.trace import INPUT
+from ablate.cell.trace import INPUT_KEY
 
 
 class CompiledLayer:
@@ -45,20 +45,20 @@ class CompiledLayer:
     def before_the_loop(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """What is known of each map's value before the time loop, its bias and its product with x: (T B, K N)."""
         N = next(iter(weights.values())).shape[-1]
-        inputs, biases = self.readers.get(str(INPUT), ()), self.readers.get("bias", ())
+        inputs, biases = self.readers.get(INPUT_KEY, ()), self.readers.get("bias", ())
         everything = tuple(range(self.maps))
         if inputs == biases == everything:
-            return torch.addmm(weights["bias"].flatten(), x, weights[str(INPUT)].flatten(1))
+            return torch.addmm(weights["bias"].flatten(), x, weights[INPUT_KEY].flatten(1))
         values = x.new_zeros(x.shape[0], self.maps, N)
         if biases:
             values[:, list(biases)] = weights["bias"]
         if inputs:
-            values[:, list(inputs)] += (x @ weights[str(INPUT)].flatten(1)).view(x.shape[0], len(inputs), N)
+            values[:, list(inputs)] += (x @ weights[INPUT_KEY].flatten(1)).view(x.shape[0], len(inputs), N)
         return values.flatten(1)
 
     def what_was_read(self, key: str, x: Tensor, states: np.ndarray, kept: np.ndarray) -> Tensor:
         """The vector that a stack of matrices multiplies, at every step: (T B, D)."""
-        if key == str(INPUT):
+        if key == INPUT_KEY:
             return x
         array, place = self._places[key]
         if array == "kept":
@@ -120,6 +120,6 @@ class _TimeLoop(torch.autograd.Function):
                 gradients.append((read.T @ layer.derivatives_of(key, flat)).view(shape))
         d_x = None
         if ctx.needs_input_grad[1]:
-            matrix = torch.from_numpy(arrays[str(INPUT)]).flatten(1)
-            d_x = (layer.derivatives_of(str(INPUT), flat) @ matrix.T).view_as(ctx.saved_tensors[0])
+            matrix = torch.from_numpy(arrays[INPUT_KEY]).flatten(1)
+            d_x = (layer.derivatives_of(INPUT_KEY, flat) @ matrix.T).view_as(ctx.saved_tensors[0])
         return None, d_x, *torch.from_numpy(d_first), *gradients

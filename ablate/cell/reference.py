@@ -13,7 +13,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from ablate.cell.trace import INPUT, Trace
+from ablate.cell.trace import INPUT_KEY, Trace
 
 State = tuple[Tensor, ...]
 
@@ -95,9 +95,9 @@ class _Products:
         bias = _chosen(weights["bias"], segment.biases).flatten() if segment.biases else None  # (kN,)
         matrices = {key: _chosen(weights[key], places).flatten(1) for key, places in segment.matrices}  # (., kN)
         self._t = 0
-        if str(INPUT) in matrices:
+        if INPUT_KEY in matrices:
             # A product for each step, (B, kN), taken in one.
-            product = x @ matrices.pop(str(INPUT))
+            product = x @ matrices.pop(INPUT_KEY)
             self._addends = (product if bias is None else product + bias).unbind(0)
         else:
             self._addends = (bias,) * x.shape[0]

@@ -25,6 +25,7 @@ from ablate.cell.vector import EquationError, Vector
 from ablate.errors import UserError
 
 INPUT = sympy.Symbol("x", real=True)
+INPUT_KEY = str(INPUT)  # the key of the stack that the input is multiplied by
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ ENGINES = ("auto", "cpu", "reference")
 
 # Each preset says what it changes of the defaults, which are Greff's protocol but for the draws.
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": {"trials": 6, "training": {"epochs": 6}},
+    "default": {"trials": 10, "training": {"epochs": 20}},
     "paper": {"trials": 200, "paired": False},
     "smoke": {"trials": 2, "training": {"epochs": 1}, "search": {"hidden_size": 20}},
 }

@@ -59,6 +59,7 @@ class Progress:
         self._ran = 0
 
     def __enter__(self) -> Progress:
+        self._started = time.monotonic()
         if self._console.is_terminal:
             self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=2, transient=False)
             self._live.start()
@@ -89,8 +90,6 @@ class Progress:
 
     def add(self, trial: Coordinates, state: str, validation: float | None) -> None:
         """Count a trial that has just ended."""
-        if not self._ran:
-            self._started = self._started or time.monotonic()
         self.known(trial, state, validation)
         self._ran += 1
         if not self._live and time.monotonic() - self._last_line > PLAIN_EVERY:

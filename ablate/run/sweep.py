@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ablate.cache import default_cache_folder
-from ablate.cell.engine import choose_engine
 from ablate.errors import UserError
 from ablate.keep.facts import gather, merge
 from ablate.keep.folder import StudyFolder
@@ -16,6 +15,7 @@ from ablate.keep.table import coordinates
 from ablate.plan.config import Config
 from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan
+from ablate.run.engines import choose_engines
 from ablate.run.pool import Pool
 from ablate.run.progress import Progress
 from ablate.run.views import Views
@@ -54,7 +54,7 @@ def run_study(plan: Plan, *, fresh: bool, command: str) -> int:
             progress.tell(f"study {folder.name!r} is complete: {len(plan.trials())} trials; nothing to train")
             return 0
         if missing:
-            plan = replace(plan, engines=_choose_engines(plan, progress))
+            plan = replace(plan, engines=choose_engines(plan, progress))
         views = Views(folder, config, fresh, progress.tell)
         _run(plan, folder, progress, missing, views)
         report = report_study(folder)
@@ -105,18 +105,6 @@ def _open_data(plan: Plan, progress: Progress) -> dict[str, Dataset]:
     paths = {task: Path(path).expanduser() for task, path in plan.config.data.items()}
     cache = default_cache_folder()
     return {task.name: open_dataset(task, paths.get(task.name), cache, progress.step) for task in plan.tasks}
-
-
-def _choose_engines(plan: Plan, progress: Progress) -> dict[str, str]:
-    """The engine of each variant; kernels are compiled here, so that no trial waits for them."""
-    engines = {}
-    for done, variant in enumerate(plan.variants):
-        progress.step("compiling kernels", done, len(plan.variants))
-        engines[variant.name], reason = choose_engine(variant.trace, variant.name, plan.config.engine)
-        if reason:
-            progress.tell(reason)
-    progress.step("compiling kernels", len(plan.variants), len(plan.variants))
-    return engines
 
 
 def _check_data(folder: StudyFolder, facts: dict[str, Any]) -> None:

@@ -33,18 +33,20 @@ def batches(
 
     Sequences are causal, so padding behind a sequence's end cannot reach it; the mask keeps it out of the loss.
     """
+    # Plain views of the mapped files: cutting a memory map itself is slow.
+    inputs, all_targets = np.asarray(data.inputs), np.asarray(data.targets)
     ends = np.cumsum(data.lengths)
     starts = ends - data.lengths
     for first in range(0, len(order), size):
         chosen = order[first : first + size]
         lengths = data.lengths[chosen]
         longest = int(lengths.max())
-        x = np.zeros((longest, len(chosen), data.inputs.shape[1]), np.float32)
-        targets = np.zeros((longest, len(chosen), data.targets.shape[1]), np.float32)
+        x = np.zeros((longest, len(chosen), inputs.shape[1]), np.float32)
+        targets = np.zeros((longest, len(chosen), all_targets.shape[1]), np.float32)
         for column, (k, length) in enumerate(zip(chosen, lengths, strict=True)):
             frames = slice(starts[k], ends[k])
-            x[:length, column] = data.inputs[frames]
-            targets[:length, column] = data.targets[frames]
+            x[:length, column] = inputs[frames]
+            targets[:length, column] = all_targets[frames]
             if noise is not None:
                 x[:length, column] += noise[frames]
         padded = bool((lengths != longest).any())
