@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from ablate.cell.trace import Trace
 from ablate.cell.typeset import text
 from ablate.plan.config import PRESETS
 from ablate.plan.study import Plan
@@ -58,11 +61,18 @@ def _describe_variant(variant: Variant) -> str:
         lines.append(f"  {' x '.join(stack.weights[0].shape):7} {names}")
     lines += [
         "",
-        f"parameters: {trace.parameter_formula}; {trace.parameters(88, 100):,} for N = 100 and M = 88",
+        f"parameters: {_formula(trace)}; {trace.parameters(88, 100):,} for N = 100 and M = 88",
         f"state: {', '.join(str(state).removesuffix('_prev') for state in trace.states)}",
         f"stages: {trace.stages}",
     ]
     return "\n".join(lines)
+
+
+def _formula(trace: Trace) -> str:
+    """The parameter count in N and M, such as 4 NM + 4 N^2 + 7 N."""
+    counts = Counter("".join(sorted(weight.shape, reverse=True)) for weight in trace.weights)
+    letters = {"NM": "NM", "NN": "N^2", "N": "N"}
+    return " + ".join(f"{counts[key]} {shown}" for key, shown in letters.items() if counts[key])
 
 
 def _describe_task(task: Task) -> str:

@@ -152,6 +152,11 @@ def test_a_killed_study_resumes_to_the_same_table(
     if victim in ("interrupt", "terminate"):
         assert process.returncode == 130
         assert "Go on with: python run_sweep.py --config" in errors
+    if victim == "worker":
+        kept = Tables(tmp_path / "results" / "s").trials()
+        lost = kept[kept["state"] == "failed"]
+        assert len(kept) == 6 and process.returncode == (1 if len(lost) else 0)
+        assert all(reason.startswith("the worker died: killed by SIGKILL") for reason in lost["reason"])
     if victim == "parent":
         deadline = time.monotonic() + 30
         while any(Path(f"/proc/{pid}/cmdline").exists() for pid in pool) and time.monotonic() < deadline:

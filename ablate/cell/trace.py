@@ -125,11 +125,6 @@ class Trace:
         """How many numbers the weights of one layer hold."""
         return sum(math.prod(weight.sized(M, N)) for weight in self.weights)
 
-    @property
-    def parameter_formula(self) -> sympy.Expr:
-        """The parameter count as an expression in N and M."""
-        return sympy.Add(*(sympy.Mul(*map(sympy.Symbol, weight.shape)) for weight in self.weights))
-
 
 class _Weights:
     """The argument `w`: a weight exists because it is named."""

@@ -85,6 +85,7 @@ class Config:
         return {
             "seed": self.seed,
             "paired": self.paired,
+            "engine": self.engine,  # engines agree, but not to the last bit
             **{f"training.{key}": value for key, value in dataclasses.asdict(self.training).items()},
             **{f"search.{key}": entry for key, entry in self.search.items()},
         }

@@ -86,7 +86,8 @@ class Progress:
     def known(self, trial: Coordinates, state: str, validation: float | None) -> None:
         """Count a trial that an earlier run of the command has finished."""
         self._counts[trial.task, trial.variant].add(state, validation)
-        self._all.add(state, validation)
+        # Scores of different tasks do not compare, so that a total of several has no best.
+        self._all.add(state, validation if len({task for task, _ in self._counts}) == 1 else None)
 
     def add(self, trial: Coordinates, state: str, validation: float | None) -> None:
         """Count a trial that has just ended."""
