@@ -182,6 +182,17 @@ def test_trials_are_a_total(uninterrupted: Path, command: Command, tmp_path: Pat
     assert len(Tables(tmp_path / "results" / "s").trials()) == 8
 
 
+def test_a_command_may_ask_for_less_than_the_study_has(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
+    """Fewer variants and trials than are there: what is there stays, and only what is asked for is finished."""
+    shutil.copytree(uninterrupted / "results", tmp_path / "results")
+    file = tmp_path / "results" / "s" / "trials.csv"
+    file.write_text("".join(line for line in file.open() if not line.startswith("music,V,1,")))
+    done = command("--variants", "V", "--trials", "2")
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 trials are there already" in done.stdout
+    assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
+
+
 def test_another_configuration_is_refused_with_the_difference(
     uninterrupted: Path, command: Command, tmp_path: Path
 ) -> None:

@@ -40,6 +40,12 @@ class StudyFolder:
     def exists(self) -> bool:
         return self.config_file.exists()
 
+    @property
+    def report_is_current(self) -> bool:
+        """Whether there is a report, made after the last trial."""
+        tables = self.tables.trials_file
+        return self.report_file.exists() and self.report_file.stat().st_mtime >= tables.stat().st_mtime
+
     def lock(self) -> None:
         """Make this process the only one that writes to the study, until it ends.
 

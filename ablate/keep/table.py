@@ -105,13 +105,9 @@ def _read(file: Path, columns: list[str]) -> pd.DataFrame:
 
 def _append(file: Path, columns: list[str], rows: list[list[Any]]) -> None:
     """Add whole rows with one write, so that no reader and no kill sees less than a row."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if not file.exists() or file.stat().st_size == 0:
-        writer.writerow(columns)
-    writer.writerows([[_cell(value) for value in row] for row in rows])
+    head = [] if file.exists() and file.stat().st_size else [columns]
     with file.open("a", encoding="utf-8", newline="") as stream:
-        stream.write(text.getvalue())
+        stream.write(_text([*head, *([_cell(value) for value in row] for row in rows)]))
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -124,12 +120,18 @@ def _cell(value: Any) -> str:
 
 
 def _rewrite(file: Path, table: pd.DataFrame) -> None:
+    text = _text([list(table.columns), *([_cell(value) for value in row.values()] for row in _plain_rows(table))])
+    if file.exists() and file.read_text(encoding="utf-8") == text:
+        return  # so that the file's time is that of its last trial
     temporary = file.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows([_cell(value) for value in row.values()] for row in _plain_rows(table))
+    temporary.write_text(text, encoding="utf-8", newline="")
     temporary.replace(file)
+
+
+def _text(rows: list[list[str]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()
 
 
 def _plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -50,8 +50,9 @@ def run_study(plan: Plan, *, fresh: bool, command: str) -> int:
         folder.write_facts(merge(folder.facts(), facts))
         folder.tables.tidy()
         missing = _missing(plan, folder)
-        if not missing and folder.report_file.exists():
+        if not missing and folder.report_is_current:
             progress.tell(f"study {folder.name!r} is complete: {len(plan.trials())} trials; nothing to train")
+            progress.tell(f"report: {folder.report_file}")
             return 0
         if missing:
             plan = replace(plan, engines=choose_engines(plan, progress))
@@ -77,6 +78,8 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
     try:
         folder.tables.tidy()
         report = report_study(folder)
+        # The views go where this command says; what they show is the study's own.
+        config = replace(folder.config(), tracking_uri=config.tracking_uri, storage=config.storage)
         Views(folder, config, False, print).finish(report.parent)
         print(f"report: {report}")
     finally:
@@ -127,13 +130,13 @@ def _missing(plan: Plan, folder: StudyFolder) -> list[Coordinates]:
 
 def _run(plan: Plan, folder: StudyFolder, progress: Progress, trials: list[Coordinates], views: Views) -> None:
     """Run the trials and keep each as it ends."""
-    todo = set(trials)
+    there = set(plan.trials()) - set(trials)
     for row, _ in folder.tables.rows():
         at = Coordinates(row["task"], row["variant"], row["index"])
-        if at not in todo:
+        if at in there:
             progress.known(at, row["state"], row["validation"])
-    if trials and len(trials) < len(plan.trials()):
-        progress.tell(f"{len(plan.trials()) - len(trials)} of {len(plan.trials())} trials are there already")
+    if there and trials:
+        progress.tell(f"{len(there)} of {len(plan.trials())} trials are there already")
     pool = Pool(plan, plan.config.workers)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job queue's way to say stop
     try:
