@@ -14,6 +14,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+# Parsed data and compiled kernels are kept between runs of the tests, and apart from the user's own.
+os.environ.setdefault("ABLATE_CACHE", str(ROOT / ".pytest_cache" / "ablate"))
+
 
 @pytest.fixture(scope="session")
 def small_music(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -40,12 +43,11 @@ def command(tmp_path: Path, small_music: Path) -> Command:
     A small study takes the place of the defaults; options given to the call come after these, and so win.
     """
 
-    def run(*options: str, small: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
+    def run(*options: str, small: bool = True) -> subprocess.CompletedProcess[str]:
         arguments = [*sweep_arguments(tmp_path, small_music), *options] if small else list(options)
         return subprocess.run(
             [sys.executable, str(ROOT / "run_sweep.py"), *arguments],
             cwd=tmp_path,
-            env={**os.environ, "ABLATE_CACHE": str(tmp_path / "cache"), **settings},
             capture_output=True,
             text=True,
             timeout=240,

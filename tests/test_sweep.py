@@ -62,7 +62,6 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -
     done = subprocess.run(
         [sys.executable, str(ROOT / "run_sweep.py"), *sweep_arguments(folder, small_music)],
         cwd=folder,
-        env={**os.environ, "ABLATE_CACHE": str(folder / "cache")},
         capture_output=True,
         text=True,
         timeout=240,
@@ -103,7 +102,6 @@ def test_the_same_command_again_trains_nothing(uninterrupted: Path, small_music:
     done = subprocess.run(
         [sys.executable, str(ROOT / "run_sweep.py"), *sweep_arguments(tmp_path, small_music)],
         cwd=tmp_path,
-        env={**os.environ, "ABLATE_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
     )
@@ -126,7 +124,6 @@ def test_a_killed_study_resumes_to_the_same_table(
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run_sweep.py"), *sweep_arguments(tmp_path, small_music)],
         cwd=tmp_path,
-        env={**os.environ, "ABLATE_CACHE": str(tmp_path / "cache")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -282,7 +279,6 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "cache"))
     assert main([*sweep_arguments(tmp_path, small_music), *options]) == 2
     said = capsys.readouterr().err
     assert message in said

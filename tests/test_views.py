@@ -21,7 +21,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -> Path:
     """A finished study of two variants, one of whose trials diverge."""
-    import os
     import subprocess
     import sys
 
@@ -32,7 +31,6 @@ def study(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -> Path:
     done = subprocess.run(
         [sys.executable, str(ROOT / "run_sweep.py"), *arguments, "--trials", "2"],
         cwd=folder,
-        env={**os.environ, "ABLATE_CACHE": str(folder / "cache")},
         capture_output=True,
         text=True,
         timeout=240,
