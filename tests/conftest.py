@@ -64,4 +64,4 @@ def sweep_arguments(folder: Path, data: Path) -> list[str]:
         encoding="utf-8",
     )
     words = ["--config", str(config), "--data", f"music={data}", "--variants", "V,SRN", "--trials", "3"]
-    return [*words, "--study", "s", "--jobs", "2"]
+    return [*words, "--study", "s", "--jobs", "1"]

@@ -126,6 +126,13 @@ def test_an_unreachable_server_does_not_stop_the_sweep(command: Command, tmp_pat
     assert len(runs(tmp_path / "results")) == 4  # two trials and their parents
 
 
+def test_a_lock_that_a_killed_run_left_is_no_hindrance(study: Path, command: Command, tmp_path: Path) -> None:
+    shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
+    (tmp_path / "results" / "s" / "optuna.journal.lock").symlink_to("results/s/optuna.journal")
+    assert command("--report-only", "--study", "s", small=False).returncode == 0
+    assert not (tmp_path / "results" / "s" / "optuna.journal.lock").is_symlink()
+
+
 def test_an_optuna_database_takes_the_place_of_the_journal(command: Command, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
     assert command("--storage", url, "--trials", "2").returncode == 0

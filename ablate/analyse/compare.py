@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import special  # not scipy.stats, which is slow to import
 
 from ablate.analyse.frames import groups, sign_of
 from ablate.analyse.trials import with_score
@@ -62,9 +62,9 @@ def welch(a: npt.ArrayLike, b: npt.ArrayLike) -> Welch | None:
         return None
     difference, error = float(x.mean() - y.mean()), math.sqrt(vx + vy)
     df = (vx + vy) ** 2 / (vx**2 / (len(x) - 1) + vy**2 / (len(y) - 1))
-    half = float(stats.t.ppf(1 - ALPHA / 2, df)) * error
+    half = float(special.stdtrit(df, 1 - ALPHA / 2)) * error
     t = difference / error
-    return Welch(difference, difference - half, difference + half, t, df, float(2 * stats.t.sf(abs(t), df)))
+    return Welch(difference, difference - half, difference + half, t, df, float(2 * special.stdtr(df, -abs(t))))
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -117,7 +117,7 @@ def detectable(n: int, comparisons: int = 1) -> float:
     if n < MIN_TRIALS:
         return math.inf
     df = 2 * n - 2
-    quantiles = stats.t.ppf(1 - ALPHA / 2 / max(1, comparisons), df) + stats.t.ppf(POWER, df)
+    quantiles = special.stdtrit(df, 1 - ALPHA / 2 / max(1, comparisons)) + special.stdtrit(df, POWER)
     return float(quantiles) * math.sqrt(2 / n)
 
 

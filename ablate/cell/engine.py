@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ablate.cache import default_cache_folder, writable
@@ -24,6 +25,11 @@ class Layer(Protocol):
         ...
 
 
+def kernel_folder() -> Path:
+    """Where kernels are kept: in the user's cache folder, or among the temporary files if that cannot be written."""
+    return writable(default_cache_folder() / "kernels")
+
+
 def prepare_kernel(trace: Trace, name: str) -> Kernel:
     """The kernel of a variant, compiled if this machine has not done so before. Does not import the framework.
 
@@ -32,7 +38,7 @@ def prepare_kernel(trace: Trace, name: str) -> Kernel:
     """
     from ablate.cell.kernel import compile_kernel  # brings the compiler
 
-    return compile_kernel(trace, name, writable(default_cache_folder() / "kernels"))
+    return compile_kernel(trace, name, kernel_folder())
 
 
 def choose_engine(trace: Trace, name: str, engine: str) -> tuple[str, str]:

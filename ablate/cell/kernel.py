@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import pickle
 import sys
@@ -12,14 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import llvmlite
 import llvmlite.binding
-import numba
 import numpy as np
 from filelock import FileLock
 
-from ablate.cell import numeric
 from ablate.cell.emit import emit, weight_arguments
+from ablate.cell.entry import READY, entry
 from ablate.cell.lower import Program, lower
 from ablate.cell.trace import Trace
 
@@ -41,19 +38,14 @@ class Kernel:
 def compile_kernel(trace: Trace, name: str, folder: Path) -> Kernel:
     """The kernel of a traced variant, from the cache folder or compiled into it.
 
-    The folder's entries are named by their content and by the versions that it was compiled with; a damaged one is
-    made anew, and of several processes that want the same one, the first compiles.
+    A damaged entry is made anew, and of several processes that want the same one, the first compiles.
 
     Raises:
         CannotLowerError: the equations hold something that no kernel is made for.
     """
     program = lower(trace)
     source = emit(program, name)
-    versions = f"{numba.__version__} {llvmlite.__version__} {np.__version__} {sys.version_info[:2]}"
-    machine = llvmlite.binding.get_host_cpu_name()
-    text = "\n".join([source, Path(numeric.__file__).read_text(encoding="utf-8"), versions, machine])
-    letters = "".join(letter if letter.isalnum() else "_" for letter in name)
-    file = folder / f"{letters}_{hashlib.sha256(text.encode()).hexdigest()[:16]}.py"
+    file = entry(trace, name, folder)
     with FileLock(file.with_suffix(".lock")):
         if not file.exists() or file.read_text(encoding="utf-8", errors="replace") != source:
             part = file.with_suffix(".part")
@@ -68,6 +60,7 @@ def compile_kernel(trace: Trace, name: str, folder: Path) -> Kernel:
             _load.cache_clear()
             kernel = Kernel(program, _load(file))
             _compile(kernel)
+        file.with_suffix(READY).touch()
     return kernel
 
 

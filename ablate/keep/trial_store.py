@@ -32,7 +32,10 @@ def open_storage(storage: str | Path) -> BaseStorage:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if isinstance(storage, Path):
-        return JournalStorage(JournalFileBackend(str(storage)))
+        # A killed run may have left its lock behind. This process holds the study's own lock, so the file is ours.
+        storage.with_name(f"{storage.name}.lock").unlink(missing_ok=True)
+        # Absolute, since the lock is a link to this path, and one that leads nowhere is waited for without end.
+        return JournalStorage(JournalFileBackend(str(storage.resolve())))
     try:
         return optuna.storages.get_storage(storage)
     except Exception as error:  # each database driver has exceptions of its own

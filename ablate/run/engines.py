@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
+from ablate.cell.engine import choose_engine, kernel_folder
+from ablate.cell.entry import is_ready
 from ablate.plan.study import Plan
+from ablate.run.processes import follow_parent
 from ablate.run.progress import Progress
+from variants import VARIANTS
 
 
 def choose_engines(plan: Plan, progress: Progress) -> dict[str, str]:
     """The engine of each variant; one that cannot be what was asked for is told with the reason."""
-    names = [variant.name for variant in plan.variants]
-    if plan.config.engine == "reference":
-        return dict.fromkeys(names, "reference")
+    engines: dict[str, str] = {}
+    folder = kernel_folder()
+    for variant in plan.variants:
+        if plan.config.engine == "reference":
+            engines[variant.name] = "reference"
+        elif is_ready(variant.trace, variant.name, folder):
+            engines[variant.name] = "cpu"
+    names = [variant.name for variant in plan.variants if variant.name not in engines]
+    if not names:
+        return engines
     context = multiprocessing.get_context("spawn")
-    engines = {}
-    with ProcessPoolExecutor(min(plan.config.workers, len(names)), context, _leave_ctrl_c_to_the_parent) as pool:
+    with ProcessPoolExecutor(min(plan.config.workers, len(names)), context, follow_parent) as pool:
         futures = {pool.submit(_choose, name, plan.config.engine): name for name in names}
         for done, future in enumerate(as_completed(futures)):
-            progress.step("preparing kernels", done + 1, len(names))
+            progress.step("compiling kernels", done + 1, len(names))
             engines[futures[future]], reason = future.result()
             if reason:
                 progress.tell(reason)
     return engines
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _choose(name: str, engine: str) -> tuple[str, str]:
-    from ablate.cell.engine import choose_engine  # brings the compiler
-    from variants import VARIANTS
-
     return choose_engine(VARIANTS[name].trace, name, engine)

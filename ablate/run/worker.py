@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import traceback
 from dataclasses import dataclass, field, replace
 from functools import cache
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -16,6 +12,7 @@ from ablate.cache import default_cache_folder
 from ablate.plan.config import Config
 from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan, make_plan
+from ablate.run.processes import follow_parent
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,7 @@ def _identity(plan: Plan, trial: Coordinates) -> dict[str, Any]:
 
 def work(connection: Connection, config: Config, engines: dict[str, str]) -> None:
     """The body of a worker process. It ends when told to, or with its parent, however that one ends."""
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent()
     import torch
 
     torch.set_num_threads(1)
@@ -56,13 +51,6 @@ def work(connection: Connection, config: Config, engines: dict[str, str]) -> Non
     connection.send(None)  # ready
     while (trial := connection.recv()) is not None:
         connection.send(_run(plan, trial))
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _run(plan: Plan, trial: Coordinates) -> Result:

@@ -1,0 +1,24 @@
+"""What every process that a sweep starts does first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from multiprocessing import parent_process
+
+
+def follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end with it, however that one ends.
+
+    Ctrl-C reaches every process of a terminal; the parent alone decides what it means.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
