@@ -59,7 +59,7 @@ def command(tmp_path: Path, small_music: Path) -> Command:
 def sweep_arguments(folder: Path, data: Path) -> list[str]:
     config = folder / "small.toml"
     config.write_text(
-        "[training]\nepochs = 3\nbatch_size = 2\n\n"
+        "[training]\nepochs = 40\npatience = 40\nbatch_size = 2\n\n"  # long enough to be interrupted
         "[search]\nhidden_size = { low = 2, high = 6 }\nlearning_rate = { low = 1e-3, high = 1e-1 }\n",
         encoding="utf-8",
     )

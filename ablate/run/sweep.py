@@ -138,7 +138,15 @@ def _run(plan: Plan, folder: StudyFolder, progress: Progress, trials: list[Coord
     if there and trials:
         progress.tell(f"{len(there)} of {len(plan.trials())} trials are there already")
     pool = Pool(plan, plan.config.workers)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job queue's way to say stop
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        raise KeyboardInterrupt
+
+    # SIGTERM is a job queue's way to say stop.
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with progress:
             for result in pool.run(trials):
@@ -147,11 +155,14 @@ def _run(plan: Plan, folder: StudyFolder, progress: Progress, trials: list[Coord
                     folder.write_failure(str(result.trial), result.traceback)
                 progress.add(result.trial, result.row["state"], result.row["validation"])
                 views.add(result.row, result.curve)
+                if stopped:  # the exception has been lost in code that lets none out
+                    raise KeyboardInterrupt
     except KeyboardInterrupt:
         pool.stop()
         views.finish(None)
         raise
     finally:
         pool.stop()
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         folder.tables.tidy()
