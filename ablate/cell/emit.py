@@ -65,6 +65,16 @@ class _Run:
     count: int
     whole: bool  # whether these are all maps of the stack
 
+    @property
+    def ends(self) -> str:
+        """The first and last of its columns in the stack, as source."""
+        return f"{self.first} * N, {self.first + self.count} * N"
+
+    @property
+    def columns(self) -> str:
+        """Its columns in the map values, as source."""
+        return f"{self.start} * N : {self.start + self.count} * N"
+
 
 class _Writer:
     """Lines of source at a depth of indentation."""
@@ -293,16 +303,14 @@ def _runs(program: Program, stage: Stage) -> list[_Run]:
 
 def _multiply(write: _Writer, program: Program, run: _Run) -> None:
     matrix, vectors = _matrix(program, run.stack), _vectors(program, run.vector)
-    ends = f"{run.first} * N, {run.first + run.count} * N"
-    columns = f"{run.start} * N : {run.start + run.count} * N"
     if run.whole:
         with write.block("if B > 1:"):
-            write(f"values[t, :, {columns}] += np.dot({vectors}, {matrix})")
+            write(f"values[t, :, {run.columns}] += np.dot({vectors}, {matrix})")
         with write.block("else:"):
-            write(f"multiply_into(values[t, 0, {columns}], {vectors}[0], {matrix}, {ends})")
+            write(f"multiply_into(values[t, 0, {run.columns}], {vectors}[0], {matrix}, {run.ends})")
     else:
         with write.block("for b in range(B):"):
-            write(f"multiply_into(values[t, b, {columns}], {vectors}[b], {matrix}, {ends})")
+            write(f"multiply_into(values[t, b, {run.columns}], {vectors}[b], {matrix}, {run.ends})")
 
 
 def _multiply_back(write: _Writer, program: Program, run: _Run, crossing: list[sympy.Symbol]) -> None:
@@ -311,16 +319,14 @@ def _multiply_back(write: _Writer, program: Program, run: _Run, crossing: list[s
         target = f"across[{crossing.index(run.vector)}]"
     else:
         target = f"before[{program.trace.states.index(run.vector)}]"
-    ends = f"{run.first} * N, {run.first + run.count} * N"
-    columns = f"{run.start} * N : {run.start + run.count} * N"
     if run.whole:
         with write.block("if B > 1:"):
-            write(f"{target}[:] += np.dot(np.ascontiguousarray(d_values[t, :, {columns}]), {matrix}.T)")
+            write(f"{target}[:] += np.dot(np.ascontiguousarray(d_values[t, :, {run.columns}]), {matrix}.T)")
         with write.block("else:"):
-            write(f"multiply_back({target}[0], d_values[t, 0, {columns}], {matrix}, {ends})")
+            write(f"multiply_back({target}[0], d_values[t, 0, {run.columns}], {matrix}, {run.ends})")
     else:
         with write.block("for b in range(B):"):
-            write(f"multiply_back({target}[b], d_values[t, b, {columns}], {matrix}, {ends})")
+            write(f"multiply_back({target}[b], d_values[t, b, {run.columns}], {matrix}, {run.ends})")
 
 
 def _vectors(program: Program, symbol: sympy.Symbol) -> str:
