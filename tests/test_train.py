@@ -13,9 +13,11 @@ import torch
 from ablate.cell.engine import make_layer
 from ablate.plan.config import Training
 from ablate.plan.coordinates import Coordinates, Draws
-from ablate.train.batches import batches
+from ablate.train.batches import Batch, Frames
 from ablate.train.network import Network
 from ablate.train.objective import bernoulli
+from ablate.train.optimiser import make_optimiser
+from ablate.train.parameters import Parameters
 from ablate.train.trial import Outcome, run_trial
 from tasks import TASKS
 from tasks.registry import Dataset, Sequences
@@ -115,7 +117,7 @@ def test_forget_bias_reaches_the_forget_gate_alone() -> None:
     def initial(forget_bias: float) -> dict[str, torch.Tensor]:
         network = make_network()
         network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(forget_bias=forget_bias))
-        return {key: leaf.detach() for key, leaf in network.parameters.leaves.items()}
+        return network.parameters.weights
 
     without, biased = initial(0.0), initial(1.0)
     difference = biased["bias"] - without["bias"]
@@ -131,16 +133,16 @@ def test_variants_share_the_weights_that_they_have_in_common() -> None:
     def initial(name: str) -> dict[str, torch.Tensor]:
         network = make_network(name)
         network.initialise(Draws(0, Coordinates("music", name, 0)), Training())
-        return {key: leaf.detach() for key, leaf in network.parameters.leaves.items()}
+        return network.parameters.weights
 
     vanilla, without = initial("V"), initial("NP")
     assert set(vanilla) - set(without) == {"p_i", "p_f", "p_o"}
     assert all(torch.equal(vanilla[key], value) for key, value in without.items())
 
 
-def make_network(name: str = "V") -> Network:
+def make_network(name: str = "V", engine: str = "cpu") -> Network:
     variant = VARIANTS[name]
-    return Network(variant.trace, make_layer(variant.equations, variant.trace, variant.name, "cpu"), 88, 6, 88)
+    return Network(variant.trace, make_layer(variant.equations, variant.trace, variant.name, engine), 88, 6, 88)
 
 
 def test_initial_weights_have_the_papers_spread() -> None:
@@ -155,31 +157,68 @@ def test_padding_changes_no_loss() -> None:
     """A batch of sequences of different lengths has the loss of its sequences one by one."""
     network = make_network()
     network.initialise(Draws(0, Coordinates("music", "V", 0)), Training())
-    order = np.arange(6)
-    with torch.no_grad():
-        together = [bernoulli(network(batch.x), batch).item() for batch in batches(DATA.splits["test"], order, 6)]
-        alone = [bernoulli(network(batch.x), batch).item() for batch in batches(DATA.splits["test"], order, 1)]
+    frames = Frames(DATA.splits["test"])
+    together = [bernoulli(network.forward(batch.x), batch) for batch in frames.batches(np.arange(6), 6)]
+    alone = [bernoulli(network.forward(batch.x), batch) for batch in frames.batches(np.arange(6), 1)]
     assert len(together) == 1 and len(alone) == 6
     assert together[0] == pytest.approx(sum(alone), rel=1e-5)
 
 
-def test_one_update_is_nesterovs_with_the_rate_scaled() -> None:
-    """Two updates by hand: v = m v + g; w = w - rate (1 - m) (g + m v)."""
-    network, momentum, rate = make_network(), 0.7, 0.05
-    draws = Draws(0, Coordinates("music", "V", 0))
-    network.initialise(draws, Training())
-    flat, velocity = network.parameters.flat, torch.zeros_like(network.parameters.flat)
-    train = DATA.splits["train"]
-    order = draws.generator("order", 1).permutation(len(train))
-    assert flat.grad is not None
-    for batch in batches(train, order, 1):
-        flat.grad.zero_()
-        bernoulli(network(batch.x), batch).backward()
-        velocity = momentum * velocity + flat.grad
-        flat -= rate * (1 - momentum) * (flat.grad + momentum * velocity)
-    validation = DATA.splits["validation"]
-    with torch.no_grad():
-        total = sum(bernoulli(network(b.x), b).item() for b in batches(validation, np.arange(6), 6))
-    by_hand = total / int(validation.lengths.sum())
-    ours = run(training=Training(epochs=1), hidden_size=6, learning_rate=rate, momentum=momentum)
-    assert ours.validation == pytest.approx(by_hand, rel=1e-4)
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+@pytest.mark.parametrize("name", ["V", "GRU-lib"])
+def test_gradients_are_the_frameworks(name: str, engine: str, size: int) -> None:
+    """Loss and gradients of a whole network equal those that PyTorch takes through its graph."""
+    network, variant = make_network(name, engine), VARIANTS[name]
+    network.initialise(Draws(0, Coordinates("music", name, 0)), Training(weight_spread=0.5))
+    batch = next(Frames(DATA.splits["train"]).batches(np.arange(size), size))
+    outputs = network.forward(batch.x)
+    loss = bernoulli(outputs, batch, 0.5)
+    network.backward(outputs)
+    weights = {key: weight.clone().requires_grad_() for key, weight in network.parameters.weights.items()}
+    y, _ = make_layer(variant.equations, variant.trace, name, "reference")(batch.x, weights)
+    z = torch.nn.functional.linear(y, weights["W_output"], weights["b_output"])
+    targets = torch.from_numpy(batch.targets.astype(np.float32))
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(z, targets, reduction="none")
+    losses = losses * (torch.arange(len(z))[:, None] < torch.from_numpy(batch.lengths))[:, :, None]
+    (0.5 * losses.sum()).backward()
+    assert loss == pytest.approx(losses.sum().item(), rel=1e-5)
+    for key, weight in weights.items():
+        torch.testing.assert_close(network.parameters.gradients[key], weight.grad, rtol=1e-3, atol=1e-4)
+
+
+def test_a_loss_of_extreme_outputs_is_right() -> None:
+    """Certain and right costs nothing, certain and wrong costs its margin; what is not a number comes out as one."""
+    outputs = torch.tensor([100.0, -100.0, 100.0, -1000.0, 0.0]).reshape(1, 1, 5)
+    batch = Batch(outputs, np.array([[[1, 0, 0, 1, 1]]], np.uint8), np.array([1]))
+    assert bernoulli(outputs, batch) == pytest.approx(100 + 1000 + math.log(2), rel=1e-6)
+    torch.testing.assert_close(outputs.flatten(), torch.tensor([0.0, 0.0, 1.0, -1.0, -0.5]))
+    for bad in (math.nan, math.inf):
+        assert math.isnan(bernoulli(torch.full((1, 1, 5), bad), batch))
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+@pytest.mark.parametrize("clipping", [0.0, 0.5])
+def test_updates_are_the_frameworks(optimiser: str, momentum: float, clipping: float) -> None:
+    """Nesterov's momentum with the rate scaled by (1 - momentum), and Adam, against PyTorch's own."""
+    generator = torch.Generator().manual_seed(0)
+    parameters = Parameters([("w", (37,))])
+    parameters.flat.normal_(generator=generator)
+    theirs = parameters.flat.clone().requires_grad_()
+    settings: dict[str, float | int] = {"learning_rate": 0.05, "momentum": momentum}
+    ours = make_optimiser(parameters, settings, Training(optimiser=optimiser, gradient_clipping=clipping))
+    if optimiser == "adam":
+        framework: torch.optim.Optimizer = torch.optim.Adam([theirs], lr=0.05, betas=(momentum, 0.999))
+    else:
+        framework = torch.optim.SGD([theirs], lr=0.05 * (1 - momentum), momentum=momentum, nesterov=momentum > 0)
+    for _ in range(20):
+        gradient = torch.randn(37, generator=generator)
+        parameters.gradient.copy_(gradient)
+        ours.step()
+        theirs.grad = gradient.clamp(-clipping, clipping) if clipping else gradient
+        framework.step()
+    torch.testing.assert_close(parameters.flat, theirs.detach(), rtol=1e-5, atol=1e-5)
+    parameters.gradient[3] = math.nan
+    ours.step()
+    assert [k for k, value in enumerate(parameters.flat) if math.isnan(value)] == [3]

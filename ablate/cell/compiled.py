@@ -1,8 +1,8 @@
-"""The compiled layer: a kernel's time loop between products over all steps, differentiable in PyTorch."""
+"""The compiled layer: a kernel's time loop between matrix products over all steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from ablate.cell.kernel import Kernel, run_backward, run_forward
+from ablate.cell.kernel import Kernel
 from ablate.cell.lower import Program
 from ablate.cell.reference import State
 from ablate.cell.trace import INPUT_KEY
@@ -21,105 +21,176 @@ class CompiledLayer:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        trace = kernel.program.trace
-        self.states = len(trace.states)
-        self.maps = len(trace.maps)
-        self.keys = [stack.key for stack in trace.stacks]
-        # For each stack the maps whose weights it holds, in its order; none for a vector weight.
-        self.readers = {stack.key: stack.maps for stack in trace.stacks}
-        self.vectors = {vector.name: place for place, vector in enumerate(trace.vectors)}
-        self._places = {
-            product.stack: _place(kernel.program, product.vector)
-            for stage in kernel.program.stages
-            for product in stage.products
-        }
 
     def __call__(self, x: Tensor, weights: Mapping[str, Tensor], state: State | None = None) -> tuple[Tensor, State]:
         """As `ReferenceLayer.__call__`."""
-        stacks = [weights[key] for key in self.keys]
+        stacks = {stack.key: weights[stack.key] for stack in self.kernel.program.trace.stacks}
         if state is None:
-            state = (x.new_zeros(x.shape[1], stacks[0].shape[-1]),) * self.states
-        y, *last = _TimeLoop.apply(self, x, *state, *stacks)  # type: ignore[misc]
+            N = next(iter(stacks.values())).shape[-1]
+            state = (x.new_zeros(x.shape[1], N),) * len(self.kernel.program.trace.states)
+        y, *last = _Differentiable.apply(self, list(stacks), x, *state, *stacks.values())  # type: ignore[misc]
         return y, tuple(last)
 
-    def before_the_loop(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        """What is known of each map's value before the time loop, its bias and its product with x: (T B, K N)."""
-        N = next(iter(weights.values())).shape[-1]
-        inputs, biases = self.readers.get(INPUT_KEY, ()), self.readers.get("bias", ())
-        everything = tuple(range(self.maps))
-        if inputs == biases == everything:
-            return torch.addmm(weights["bias"].flatten(), x, weights[INPUT_KEY].flatten(1))
-        values = x.new_zeros(x.shape[0], self.maps, N)
-        if biases:
-            values[:, list(biases)] = weights["bias"]
-        if inputs:
-            values[:, list(inputs)] += (x @ weights[INPUT_KEY].flatten(1)).view(x.shape[0], len(inputs), N)
-        return values.flatten(1)
-
-    def what_was_read(self, key: str, x: Tensor, states: np.ndarray, kept: np.ndarray) -> Tensor:
-        """The vector that a stack of matrices multiplies, at every step: (T B, D)."""
-        if key == INPUT_KEY:
-            return x
-        array, place = self._places[key]
-        if array == "kept":
-            return torch.from_numpy(kept[:, place]).flatten(0, 1)
-        steps = slice(0, -1) if array == "before" else slice(1, None)
-        return torch.from_numpy(states[place, steps]).flatten(0, 1)
-
-    def derivatives_of(self, key: str, d_values: Tensor) -> Tensor:
-        """The derivatives by the values of a stack's maps, (T B, k N); a view where the maps lie side by side."""
-        maps = self.readers[key]
-        N = d_values.shape[1] // self.maps
-        if maps == tuple(range(maps[0], maps[-1] + 1)):
-            return d_values[:, maps[0] * N : (maps[-1] + 1) * N]
-        return d_values.view(d_values.shape[0], self.maps, N)[:, list(maps)].flatten(1)
+    def bind(self, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> CompiledPasses:
+        """As `ReferenceLayer.bind`."""
+        return CompiledPasses(self.kernel, weights, gradients)
 
 
-def _place(program: Program, vector: sympy.Symbol) -> tuple[str, int]:
-    """Where a vector is kept: among the states before or after a step, or among the lines, and its place there."""
+class CompiledPasses:
+    """The passes of one layer, as `ReferencePasses`. What they return is overwritten by the next passes."""
+
+    def __init__(self, kernel: Kernel, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
+        self.kernel = kernel
+        trace = kernel.program.trace
+        weights = {key: weight.detach() for key, weight in weights.items()}
+        self.like = next(iter(weights.values()))
+        self.units, self.maps = self.like.shape[-1], len(trace.maps)
+        self._arrays = [_as_taken(weights[key].numpy()) for key in kernel.weights]
+        self._vector_gradients = [gradients[vector.name][0] for vector in trace.vectors]
+        # Pieces of stacks whose maps lie side by side among all maps' values: their columns there, and the piece.
+        self._inputs: list[tuple[slice, Tensor]] = []
+        self._biases: list[tuple[slice, Tensor]] = []
+        self._gradients: list[tuple[str, slice, Tensor]] = []
+        for stack in trace.stacks:
+            for columns, places in _runs(stack.maps, self.units):
+                self._gradients.append((stack.key, columns, gradients[stack.key].flatten(-2)[..., places]))
+                piece = weights[stack.key].flatten(-2)[..., places]
+                if stack.key == INPUT_KEY:
+                    self._inputs.append((columns, piece))
+                elif stack.key == "bias":
+                    self._biases.append((columns, piece))
+        self._every_map_is_biased = "bias" in weights and len(weights["bias"]) == self.maps
+        self._rooms: dict[tuple[int, int], _Room] = {}
+        self._capacity = 0
+        self._buffers: dict[str, Tensor] = {}
+
+    def forward(self, x: Tensor, state: State | None = None, training: bool = True) -> tuple[Tensor, State]:
+        """As `ReferencePasses.forward`."""
+        room = self._room(x.shape[0], x.shape[1])
+        flat = x.flatten(0, 1)
+        self._last = room, flat
+        if not self._every_map_is_biased:
+            room.values.zero_()
+        for columns, bias in self._biases:
+            room.values[:, columns] = bias
+        for columns, matrix in self._inputs:
+            room.values[:, columns].addmm_(flat, matrix)
+        if state is None:
+            room.first.zero_()
+        else:
+            torch.stack(state, out=room.first)
+        self.kernel.forward(*room.forward, *self._arrays)
+        return room.y, room.last
+
+    def backward(self, d_y: Tensor, d_last: State | None = None, want_d_x: bool = False) -> tuple[Tensor | None, State]:
+        """As `ReferencePasses.backward`."""
+        room, x = self._last
+        if d_last is None:
+            room.carry.zero_()
+        else:
+            torch.stack(d_last, out=room.carry)
+        room.d_vectors.zero_()
+        d_first = self.kernel.backward(*room.backward, d_y.numpy(), *room.forward, *self._arrays)
+        for gradient, found in zip(self._vector_gradients, room.d_vectors, strict=True):
+            gradient.copy_(found)
+        for key, columns, gradient in self._gradients:
+            d_values = room.d_values[:, columns]
+            if key == "bias":
+                torch.mv(d_values.T, room.ones, out=gradient)
+            else:
+                torch.mm((x if key == INPUT_KEY else room.read[key]).T, d_values, out=gradient)
+        return (self._d_x(room, x) if want_d_x else None), tuple(torch.from_numpy(d_first))
+
+    def _d_x(self, room: _Room, x: Tensor) -> Tensor:
+        d_x = torch.zeros_like(x)
+        for columns, matrix in self._inputs:
+            d_x.addmm_(room.d_values[:, columns], matrix.T)
+        return d_x.view(*room.y.shape[:2], -1)
+
+    def _room(self, T: int, B: int) -> _Room:
+        """The arrays for T steps of B sequences, cut from buffers that last."""
+        if (T, B) not in self._rooms:
+            steps = (T + 1) * B
+            if steps > self._capacity:
+                self._capacity = steps
+                self._rooms.clear()
+                self._buffers.clear()
+            self._rooms[T, B] = _Room(self, T, B)
+        return self._rooms[T, B]
+
+    def take(self, name: str, rows: int, *shape: int) -> Tensor:
+        """An array over the steps of a room, cut from the buffer of this name; `rows` is how many such it holds."""
+        if name not in self._buffers:
+            self._buffers[name] = self.like.new_empty(rows * self._capacity)
+        size = int(np.prod(shape))
+        return self._buffers[name][:size].view(shape)
+
+
+class _Room:
+    """The arrays of passes over T steps of B sequences; see `emit.py` for what they hold."""
+
+    def __init__(self, passes: CompiledPasses, T: int, B: int) -> None:
+        program = passes.kernel.program
+        N, width = passes.units, passes.maps * passes.units
+        S, lines = len(program.trace.states), len(program.kept)
+        values = passes.take("values", width, T, B, width)
+        d_values = passes.take("d_values", width, T, B, width)
+        states = passes.take("states", S * N, S, T + 1, B, N)
+        kept = passes.take("kept", lines * N, lines, T, B, N)
+        self.carry = passes.take("carry", S * N, S, B, N)
+        self.d_vectors = passes.take("d_vectors", len(program.trace.vectors) * N, len(program.trace.vectors), N)
+        self.values, self.d_values = values.flatten(0, 1), d_values.flatten(0, 1)
+        self.ones = passes.like.new_ones(T * B)
+        self.first = states[:, 0]
+        self.y = states[0, 1:]
+        self.last = tuple(states[:, -1])
+        self.read = {
+            product.stack: _read(program, product.vector, states, kept).flatten(0, 1)
+            for stage in program.stages
+            for product in stage.products
+        }
+        self.forward = [each.numpy() for each in (values, states, kept)]
+        self.backward = [each.numpy() for each in (d_values, self.d_vectors, self.carry)]
+
+
+def _runs(maps: tuple[int, ...], N: int) -> Iterator[tuple[slice, slice]]:
+    """The columns of a stack's maps among all maps' values, and their columns in the stack, run by run."""
+    first = 0
+    for place in range(1, len(maps) + 1):
+        if place == len(maps) or maps[place] != maps[place - 1] + 1:
+            yield slice(maps[first] * N, (maps[place - 1] + 1) * N), slice(first * N, place * N)
+            first = place
+
+
+def _read(program: Program, vector: sympy.Symbol, states: Tensor, kept: Tensor) -> Tensor:
+    """A vector that a product inside the loop reads, at every step: (T, B, N)."""
     if vector in program.trace.states:
-        return "before", program.trace.states.index(vector)
+        return states[program.trace.states.index(vector), :-1]
     if vector in program.trace.outputs:
-        return "after", program.trace.outputs.index(vector)
-    return "kept", program.kept.index(vector)
+        return states[program.trace.outputs.index(vector), 1:]
+    return kept[program.kept.index(vector)]
 
 
-class _TimeLoop(torch.autograd.Function):
+def _as_taken(stack: np.ndarray) -> np.ndarray:
+    """A stack as a kernel takes it: matrices as (D, k N), a vector as (N,)."""
+    return stack.reshape(stack.shape[0], -1) if stack.ndim == 3 else stack[0]
+
+
+class _Differentiable(torch.autograd.Function):
+    """The passes as one operation of PyTorch; each call has arrays of its own."""
+
     @staticmethod
-    def forward(ctx: Any, layer: CompiledLayer, x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        first, weights = rest[: layer.states], dict(zip(layer.keys, rest[layer.states :], strict=True))
-        T, B, _ = x.shape
-        values = layer.before_the_loop(x.flatten(0, 1), weights).view(T, B, -1).numpy()
-        arrays = {key: weight.numpy() for key, weight in weights.items()}
-        states, kept = run_forward(layer.kernel, values, [state.numpy() for state in first], arrays)
-        ctx.layer, ctx.loop = layer, (values, states, kept, arrays)
-        ctx.save_for_backward(x)
-        history = torch.from_numpy(states)
-        return history[0, 1:], *history[:, -1].clone()
+    def forward(ctx: Any, layer: CompiledLayer, keys: list[str], x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        states = len(layer.kernel.program.trace.states)
+        weights = dict(zip(keys, rest[states:], strict=True))
+        ctx.gradients = {key: torch.zeros_like(weight) for key, weight in weights.items()}
+        ctx.passes = layer.bind(weights, ctx.gradients)
+        y, last = ctx.passes.forward(x, rest[:states])
+        return y, *(state.clone() for state in last)
 
     @staticmethod
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, d_y: Tensor, *d_last: Tensor
     ) -> tuple[Any, ...]:
-        layer: CompiledLayer = ctx.layer
-        values, states, kept, arrays = ctx.loop
-        x = ctx.saved_tensors[0].flatten(0, 1)
-        d_values, d_vectors, d_first = run_backward(
-            layer.kernel, d_y.contiguous().numpy(), torch.stack(d_last).numpy(), values, states, kept, arrays
-        )
-        flat = torch.from_numpy(d_values).flatten(0, 1)  # (T B, K N)
-        gradients = []
-        for key in layer.keys:
-            shape = arrays[key].shape
-            if key in layer.vectors:
-                gradients.append(torch.from_numpy(d_vectors[layer.vectors[key]]).view(shape))
-            elif key == "bias":
-                gradients.append(layer.derivatives_of(key, flat).sum(0).view(shape))
-            else:
-                read = layer.what_was_read(key, x, states, kept)
-                gradients.append((read.T @ layer.derivatives_of(key, flat)).view(shape))
-        d_x = None
-        if ctx.needs_input_grad[1]:
-            matrix = torch.from_numpy(arrays[INPUT_KEY]).flatten(1)
-            d_x = (layer.derivatives_of(INPUT_KEY, flat) @ matrix.T).view_as(ctx.saved_tensors[0])
-        return None, d_x, *torch.from_numpy(d_first), *gradients
+        d_x, d_first = ctx.passes.backward(d_y.contiguous(), d_last, ctx.needs_input_grad[2])
+        return None, None, d_x, *d_first, *ctx.gradients.values()

@@ -4,7 +4,7 @@ The arrays of a kernel, T steps, B sequences, N units, K maps, S states:
 
     values  (T, B, K N)     each map's value; holds the input's product and the bias when the kernel starts
     states  (S, T+1, B, N)  the state before each step, and after the last
-    kept    (T, lines, B, N)  values that the way back reads again
+    kept    (lines, T, B, N)  values that the way back reads again
     d_...                   derivatives of the loss, shaped as what they belong to
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -34,10 +34,24 @@ FUNCTIONS = {
     sympy.Min: "minimum",
 }
 
-HELPERS = "exp, kernel, maximum, minimum, multiply_back, multiply_into, relu, sigmoid, softplus, tanh"
+HELPERS = "exp, kernel, maximum, minimum, relu, sigmoid, softplus, tanh"
+PRODUCTS = "multiply_back, multiply_into"
 
 # Names that the module has use for itself; a symbol of the equations that is called so gets an underscore.
-RESERVED = {*keyword.kwlist, *HELPERS.split(", "), "math", "np", "range", "forward", "backward", "T", "B", "N", "width"}
+RESERVED = {
+    *keyword.kwlist,
+    *HELPERS.split(", "),
+    *PRODUCTS.split(", "),
+    "math",
+    "np",
+    "range",
+    "forward",
+    "backward",
+    "T",
+    "B",
+    "N",
+    "width",
+}
 RESERVED |= {"t", "b", "n", "a", "values", "states", "kept", "carry", "before", "across"}
 
 _HEAD = '''"""Generated from the equations of {name}; made anew whenever they change.
@@ -49,7 +63,8 @@ import math
 
 import numpy as np
 
-from ablate.cell.numeric import {imports}
+from ablate.cell.numeric import {helpers}
+from ablate.cell.product import {products}
 
 '''
 
@@ -63,12 +78,11 @@ class _Run:
     first: int  # map in the stack
     start: int  # map in the values
     count: int
-    whole: bool  # whether these are all maps of the stack
 
     @property
-    def ends(self) -> str:
-        """The first and last of its columns in the stack, as source."""
-        return f"{self.first} * N, {self.first + self.count} * N"
+    def matrix(self) -> str:
+        """Its columns in the stack, as source."""
+        return f"{self.first} * N : {self.first + self.count} * N"
 
     @property
     def columns(self) -> str:
@@ -148,7 +162,7 @@ def emit(program: Program, name: str) -> str:
     """The module's source: `forward` and `backward`."""
     equations = "\n".join(f"    {line}" for line in text(program.trace))
     return (
-        _HEAD.format(name=name, equations=equations, imports=HELPERS)
+        _HEAD.format(name=name, equations=equations, helpers=HELPERS, products=PRODUCTS)
         + _forward(program)
         + "\n\n"
         + _backward(program)
@@ -284,7 +298,6 @@ def _crossing(program: Program) -> list[sympy.Symbol]:
 
 def _runs(program: Program, stage: Stage) -> list[_Run]:
     """The stage's products, those that lie side by side joined."""
-    sizes = {stack.key: len(stack.weights) for stack in program.trace.stacks}
     runs: list[_Run] = []
     products: list[Product] = sorted(stage.products, key=lambda each: (each.stack, each.place))
     for each in products:
@@ -294,39 +307,24 @@ def _runs(program: Program, stage: Stage) -> list[_Run]:
             each.place,
             each.map,
         ):
-            count = last.count + 1
-            runs[-1] = _Run(last.vector, last.stack, last.first, last.start, count, count == sizes[last.stack])
+            runs[-1] = replace(last, count=last.count + 1)
         else:
-            runs.append(_Run(each.vector, each.stack, each.place, each.map, 1, sizes[each.stack] == 1))
+            runs.append(_Run(each.vector, each.stack, each.place, each.map, 1))
     return runs
 
 
 def _multiply(write: _Writer, program: Program, run: _Run) -> None:
-    matrix, vectors = _matrix(program, run.stack), _vectors(program, run.vector)
-    if run.whole:
-        with write.block("if B > 1:"):
-            write(f"values[t, :, {run.columns}] += np.dot({vectors}, {matrix})")
-        with write.block("else:"):
-            write(f"multiply_into(values[t, 0, {run.columns}], {vectors}[0], {matrix}, {run.ends})")
-    else:
-        with write.block("for b in range(B):"):
-            write(f"multiply_into(values[t, b, {run.columns}], {vectors}[b], {matrix}, {run.ends})")
+    matrix = f"{_matrix(program, run.stack)}[:, {run.matrix}]"
+    write(f"multiply_into(values[t, :, {run.columns}], {_vectors(program, run.vector)}, {matrix})")
 
 
 def _multiply_back(write: _Writer, program: Program, run: _Run, crossing: list[sympy.Symbol]) -> None:
-    matrix = _matrix(program, run.stack)
+    matrix = f"{_matrix(program, run.stack)}[:, {run.matrix}]"
     if run.vector in crossing:
         target = f"across[{crossing.index(run.vector)}]"
     else:
         target = f"before[{program.trace.states.index(run.vector)}]"
-    if run.whole:
-        with write.block("if B > 1:"):
-            write(f"{target}[:] += np.dot(np.ascontiguousarray(d_values[t, :, {run.columns}]), {matrix}.T)")
-        with write.block("else:"):
-            write(f"multiply_back({target}[0], d_values[t, 0, {run.columns}], {matrix}, {run.ends})")
-    else:
-        with write.block("for b in range(B):"):
-            write(f"multiply_back({target}[b], d_values[t, b, {run.columns}], {matrix}, {run.ends})")
+    write(f"multiply_back({target}, d_values[t, :, {run.columns}], {matrix})")
 
 
 def _vectors(program: Program, symbol: sympy.Symbol) -> str:
@@ -336,7 +334,7 @@ def _vectors(program: Program, symbol: sympy.Symbol) -> str:
         return f"states[{trace.states.index(symbol)}, t]"
     if symbol in trace.outputs:
         return f"states[{trace.outputs.index(symbol)}, t + 1]"
-    return f"kept[t, {program.kept.index(symbol)}]"
+    return f"kept[{program.kept.index(symbol)}, t]"
 
 
 def _place(program: Program, symbol: sympy.Symbol) -> str | None:

@@ -24,6 +24,22 @@ class Layer(Protocol):
         """As `ReferenceLayer.__call__`."""
         ...
 
+    def bind(self, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> Passes:
+        """As `ReferenceLayer.bind`."""
+        ...
+
+
+class Passes(Protocol):
+    """Forward and backward through one layer, in turn, without a framework's graph between them."""
+
+    def forward(self, x: Tensor, state: State | None = None, training: bool = True) -> tuple[Tensor, State]:
+        """As `ReferencePasses.forward`."""
+        ...
+
+    def backward(self, d_y: Tensor, d_last: State | None = None, want_d_x: bool = False) -> tuple[Tensor | None, State]:
+        """As `ReferencePasses.backward`."""
+        ...
+
 
 def kernel_folder() -> Path:
     """Where kernels are kept: in the user's cache folder, or among the temporary files if that cannot be written."""

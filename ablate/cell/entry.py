@@ -9,7 +9,7 @@ from pathlib import Path
 from ablate.cell.trace import Trace
 
 READY = ".ready"  # the mark of an entry that has been compiled
-_COMPILER = ("lower.py", "emit.py", "numeric.py")
+_COMPILER = ("lower.py", "emit.py", "numeric.py", "product.py", "kernel.py")
 
 
 def entry(trace: Trace, name: str, folder: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import pickle
 import sys
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -20,9 +19,15 @@ from ablate.cell.entry import READY, entry
 from ablate.cell.lower import Program, lower
 from ablate.cell.trace import Trace
 
-# The compiler may then check more arrays for overlap before it gives up on vector instructions: a cell has many.
-llvmlite.binding.set_option("ablate", "--runtime-memory-check-threshold=512")
-llvmlite.binding.set_option("ablate", "--memory-check-merge-threshold=512")
+for _option in (
+    # The compiler may check more arrays for overlap before it gives up on vector instructions: a cell has many.
+    "--runtime-memory-check-threshold=512",
+    "--memory-check-merge-threshold=512",
+    # Units that do not fill a vector are taken four at a time, not one by one.
+    "--epilogue-vectorization-minimum-VF=8",
+    "--epilogue-vectorization-force-VF=4",
+):
+    llvmlite.binding.set_option("ablate", _option)
 
 
 class Kernel:
@@ -66,12 +71,18 @@ def compile_kernel(trace: Trace, name: str, folder: Path) -> Kernel:
 
 def _compile(kernel: Kernel) -> None:
     """Compile, or read from the compiler's cache, by running the smallest of layers in single precision."""
-    trace = kernel.program.trace
-    weights = {stack.key: np.zeros(stack.sized(1, 1), np.float32) for stack in trace.stacks}
-    values = np.zeros((1, 1, len(trace.maps)), np.float32)
-    states, kept = run_forward(kernel, values, [np.zeros((1, 1), np.float32)] * len(trace.states), weights)
-    ones = np.ones((1, 1, 1), np.float32)
-    run_backward(kernel, ones, np.zeros((len(trace.states), 1, 1), np.float32), values, states, kept, weights)
+    program = kernel.program
+    trace = program.trace
+    maps, states, vectors = len(trace.maps), len(trace.states), len(trace.vectors)
+
+    def zeros(*shape: int) -> np.ndarray:
+        return np.zeros(shape, np.float32)
+
+    columns = {stack.key: len(stack.weights) for stack in trace.stacks if stack.maps}
+    weights = [zeros(1, columns[key]) if key in columns else zeros(1) for key in kernel.weights]
+    forward = zeros(1, 1, maps), zeros(states, 2, 1, 1), zeros(len(program.kept), 1, 1, 1)
+    kernel.forward(*forward, *weights)
+    kernel.backward(zeros(1, 1, maps), zeros(vectors, 1), zeros(states, 1, 1), zeros(1, 1, 1), *forward, *weights)
 
 
 @cache
@@ -82,42 +93,3 @@ def _load(file: Path) -> ModuleType:
     sys.modules[spec.name] = module  # Numba's cache finds a function through its module
     spec.loader.exec_module(module)
     return module
-
-
-def run_forward(
-    kernel: Kernel, values: np.ndarray, first: list[np.ndarray], weights: Mapping[str, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run the time loop; `values` (T, B, K N) is completed in place. Returns all states and what the way back needs."""
-    T, B, width = values.shape
-    N = width // len(kernel.program.trace.maps)
-    states = np.empty((len(first), T + 1, B, N), values.dtype)
-    for place, state in enumerate(first):
-        states[place, 0] = state
-    kept = np.empty((T, len(kernel.program.kept), B, N), values.dtype)
-    kernel.forward(values, states, kept, *_arrays(kernel, weights))
-    return states, kept
-
-
-def run_backward(
-    kernel: Kernel,
-    d_y: np.ndarray,
-    d_last: np.ndarray,
-    values: np.ndarray,
-    states: np.ndarray,
-    kept: np.ndarray,
-    weights: Mapping[str, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The derivatives by the maps' values, the vector weights and the first state."""
-    d_values = np.empty_like(values)
-    d_vectors = np.zeros((len(kernel.program.trace.vectors), states.shape[-1]), values.dtype)
-    d_first = kernel.backward(d_values, d_vectors, d_last, d_y, values, states, kept, *_arrays(kernel, weights))
-    return d_values, d_vectors, d_first
-
-
-def _arrays(kernel: Kernel, weights: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """The weights as the kernel takes them: matrices as (D, k N), vectors as (N,)."""
-    arrays = []
-    for key in kernel.weights:
-        stack = weights[key]
-        arrays.append(stack.reshape(stack.shape[0], -1) if stack.ndim == 3 else stack[0])
-    return arrays

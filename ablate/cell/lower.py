@@ -48,6 +48,7 @@ class Product:
     vector: sympy.Symbol  # what is multiplied: a state of the last step, or a line of this one
     stack: str  # the key of the stack that holds the matrix
     place: int  # the matrix's place in it
+    stage: int  # the first in which the vector is known
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,10 @@ def lower(trace: Trace) -> Program:
     """
     lines, vectors = _flat(trace)
     stage_of = _stages(trace, lines)
-    products = _products(trace, vectors)
+    products = _products(trace, vectors, stage_of)
     stages = tuple(
         Stage(
-            tuple(each for each in products if trace.maps[each.map].stage == number),
+            tuple(each for each in products if each.stage == number),
             tuple(_line(each) for each in lines if stage_of[each.symbol] == number),
         )
         for number in range(trace.stages)
@@ -168,10 +169,19 @@ def _stages(trace: Trace, lines: list[Equation]) -> dict[sympy.Symbol, int]:
     return stages
 
 
-def _products(trace: Trace, vectors: dict[sympy.Expr, sympy.Symbol]) -> list[Product]:
+def _products(
+    trace: Trace, vectors: dict[sympy.Expr, sympy.Symbol], stage_of: dict[sympy.Symbol, int]
+) -> list[Product]:
+    """Each product in the first stage that can take it, so that maps of several stages share one where they can."""
     stacks = {stack.key: stack for stack in trace.stacks}
     return [
-        Product(place, vectors[argument], str(argument), stacks[str(argument)].maps.index(place))
+        Product(
+            map=place,
+            vector=vectors[argument],
+            stack=str(argument),
+            place=stacks[str(argument)].maps.index(place),
+            stage=1 + stage_of.get(vectors[argument], -1),
+        )
         for place, each in enumerate(trace.maps)
         for argument in each.arguments
         if argument != INPUT

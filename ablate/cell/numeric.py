@@ -1,4 +1,4 @@
-"""What generated kernels are made of: products and functions that the compiler can turn into vector instructions.
+"""What generated kernels are made of: functions that the compiler can turn into vector instructions.
 
 No fast-math flag that assumes away NaN or infinity is set: a trial that diverges must be seen to.
 """
@@ -19,58 +19,6 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 compiled: Any = numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
 kernel: Any = numba.njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)
-
-
-@compiled
-def multiply_into(out: Any, vector: Any, matrix: Any, first: int, last: int) -> None:
-    """out += vector @ matrix[:, first:last]; vector is (D,), matrix (D, columns)."""
-    # Rows are sliced before the loops: an index that might be negative would keep them from being vectorised.
-    d = 0
-    while d + 8 <= vector.shape[0]:
-        a, b, c, e = vector[d], vector[d + 1], vector[d + 2], vector[d + 3]
-        f, g, h, k = vector[d + 4], vector[d + 5], vector[d + 6], vector[d + 7]
-        m0, m1 = matrix[d, first:last], matrix[d + 1, first:last]
-        m2, m3 = matrix[d + 2, first:last], matrix[d + 3, first:last]
-        m4, m5 = matrix[d + 4, first:last], matrix[d + 5, first:last]
-        m6, m7 = matrix[d + 6, first:last], matrix[d + 7, first:last]
-        for j in range(out.shape[0]):
-            out[j] += ((a * m0[j] + b * m1[j]) + (c * m2[j] + e * m3[j])) + (
-                (f * m4[j] + g * m5[j]) + (h * m6[j] + k * m7[j])
-            )
-        d += 8
-    while d < vector.shape[0]:
-        a, m0 = vector[d], matrix[d, first:last]
-        for j in range(out.shape[0]):
-            out[j] += a * m0[j]
-        d += 1
-
-
-@compiled
-def multiply_back(out: Any, vector: Any, matrix: Any, first: int, last: int) -> None:
-    """out += matrix[:, first:last] @ vector; out is (D,), matrix (D, columns)."""
-    zero = out.dtype.type(0)
-    d = 0
-    while d + 4 <= out.shape[0]:
-        m0, m1 = matrix[d, first:last], matrix[d + 1, first:last]
-        m2, m3 = matrix[d + 2, first:last], matrix[d + 3, first:last]
-        s0 = s1 = s2 = s3 = zero
-        for j in range(vector.shape[0]):
-            v = vector[j]
-            s0 += m0[j] * v
-            s1 += m1[j] * v
-            s2 += m2[j] * v
-            s3 += m3[j] * v
-        out[d] += s0
-        out[d + 1] += s1
-        out[d + 2] += s2
-        out[d + 3] += s3
-        d += 4
-    while d < out.shape[0]:
-        m0, s0 = matrix[d, first:last], zero
-        for j in range(vector.shape[0]):
-            s0 += m0[j] * vector[j]
-        out[d] += s0
-        d += 1
 
 
 @intrinsic
@@ -94,6 +42,11 @@ def tanh(x: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e^-x)."""
     return 1 / (1 + math.exp(-x))
+
+
+def log1p(x: Any) -> Any:
+    """log(1 + x) for x from 0 to 1."""
+    return math.log1p(x)
 
 
 f32 = np.float32
@@ -146,6 +99,21 @@ def _sigmoid32(x: Any) -> Any:
 
 
 @compiled
+def _log1p32(x: Any) -> Any:
+    """log(1 + x) = 2 artanh(x / (2 + x)), by the series of artanh, which falls fast as long as 0 <= x <= 1."""
+    s = x / (f32(2) + x)
+    q = s * s
+    p = f32(1 / 15)
+    p = p * q + f32(1 / 13)
+    p = p * q + f32(1 / 11)
+    p = p * q + f32(1 / 9)
+    p = p * q + f32(1 / 7)
+    p = p * q + f32(1 / 5)
+    p = p * q + f32(1 / 3)
+    return f32(2) * (s + s * q * p)
+
+
+@compiled
 def relu(x: Any) -> Any:
     return x * 0 if x < 0 else x  # a NaN stays one
 
@@ -162,7 +130,7 @@ def minimum(a: Any, b: Any) -> Any:
 
 @compiled
 def softplus(x: Any) -> Any:
-    return relu(x) + math.log1p(math.exp(-abs(x)))
+    return relu(x) + log1p(exp(-abs(x)))
 
 
 def _single(x: Any, short: Any, exact: Any) -> Any:
@@ -183,3 +151,8 @@ def _tanh(x):  # Numba compares signatures, so no annotations
 @overload(sigmoid, inline="always")
 def _sigmoid(x):  # Numba compares signatures, so no annotations
     return _single(x, lambda x: _sigmoid32(x), lambda x: 1.0 / (1.0 + math.exp(-x)))
+
+
+@overload(log1p, inline="always")
+def _log1p(x):  # Numba compares signatures, so no annotations
+    return _single(x, lambda x: _log1p32(x), lambda x: math.log1p(x))

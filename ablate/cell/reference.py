@@ -53,6 +53,47 @@ class ReferenceLayer:
             step.advance()
         return torch.stack(outputs), state
 
+    def bind(self, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> ReferencePasses:
+        """The passes of this layer over some weights; gradients are written into `gradients`, under the same keys."""
+        return ReferencePasses(self, weights, gradients)
+
+
+class ReferencePasses:
+    """Forward and backward through one layer, in turn, as a training loop needs them."""
+
+    def __init__(self, layer: ReferenceLayer, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
+        self.layer = layer
+        self.weights = {key: weight.detach().requires_grad_() for key, weight in weights.items()}
+        self.gradients = gradients
+
+    def forward(self, x: Tensor, state: State | None = None, training: bool = True) -> tuple[Tensor, State]:
+        """As `ReferenceLayer.__call__`; without `training` no way back is kept."""
+        units = next(iter(self.weights.values())).shape[-1]
+        state = state or tuple(x.new_zeros(x.shape[1], units) for _ in self.layer.trace.states)
+        with torch.set_grad_enabled(training):
+            read = [each.detach().requires_grad_() for each in (x, *state)]
+            y, last = self.layer(read[0], self.weights, tuple(read[1:]))
+        self._last = read, y, last
+        return y.detach(), tuple(each.detach() for each in last)
+
+    def backward(self, d_y: Tensor, d_last: State | None = None, want_d_x: bool = False) -> tuple[Tensor | None, State]:
+        """Write the gradients of the weights; return those of x, if asked for, and of the first state.
+
+        Args:
+            d_y: (T, B, N), the derivatives of the loss by the last forward pass's outputs.
+            d_last: those by its last state, each (B, N); zeros if left out.
+            want_d_x: whether the gradient of x is wanted.
+        """
+        (x, *first), y, last = self._last
+        through = [y] if d_last is None else [y, *last]
+        arriving = [d_y, *(d_last or ())]
+        into = [*self.weights.values(), *first, *([x] if want_d_x else [])]
+        found = torch.autograd.grad(through, into, arriving, materialize_grads=True)
+        for key, gradient in zip(self.weights, found, strict=False):
+            self.gradients[key].copy_(gradient)
+        states = found[len(self.weights) : len(self.weights) + len(first)]
+        return (found[-1] if want_d_x else None), states
+
 
 # Stands for x in the equations: by then its products have been taken, for all steps at once.
 _INPUT_TAKEN = object()

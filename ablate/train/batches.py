@@ -12,52 +12,68 @@ from torch import Tensor
 
 from tasks.registry import Sequences
 
-FloatArray = npt.NDArray[np.float32]
+Array = npt.NDArray[np.generic]
 
 
 @dataclass(frozen=True)
 class Batch:
     """B sequences of up to T frames."""
 
-    x: Tensor  # (T, B, M)
-    targets: Tensor  # (T, B, K)
-    mask: Tensor | None  # (T, B, 1): 1 for a frame, 0 for padding; None if there is no padding
-    frames: int  # without the padding
-    sequences: int
+    x: Tensor  # (T, B, M), float32
+    targets: Array  # (T, B, K)
+    lengths: npt.NDArray[np.int64]  # (B,): frames beyond them are padding
+
+    @property
+    def frames(self) -> int:
+        """Without the padding."""
+        return int(self.lengths.sum())
 
 
-def batches(
-    data: Sequences, order: npt.NDArray[np.int64], size: int, noise: FloatArray | None = None
-) -> Iterator[Batch]:
-    """The sequences in the given order, `size` at a time; `noise` (frames, M) is added to the inputs.
+class Frames:
+    """A split's frames in memory, from which batches are cut."""
 
-    Sequences are causal, so padding behind a sequence's end cannot reach it; the mask keeps it out of the loss.
-    """
-    # Plain views of the mapped files: cutting a memory map itself is slow.
-    inputs, all_targets = np.asarray(data.inputs), np.asarray(data.targets)
-    ends = np.cumsum(data.lengths)
-    starts = ends - data.lengths
-    for first in range(0, len(order), size):
-        chosen = order[first : first + size]
-        lengths = data.lengths[chosen]
+    def __init__(self, data: Sequences) -> None:
+        # Plain arrays: cutting a memory map itself is slow.
+        self._clean = np.asarray(data.inputs).astype(np.float32)
+        self._inputs = self._clean
+        self._targets = np.asarray(data.targets)
+        self._lengths = np.asarray(data.lengths)
+        self._starts = np.cumsum(self._lengths) - self._lengths
+
+    def add_noise(self, generator: np.random.Generator, spread: float) -> None:
+        """Lay fresh Gaussian noise over the inputs."""
+        if spread:
+            if self._inputs is self._clean:
+                self._inputs = np.empty_like(self._clean)
+            generator.standard_normal(dtype=np.float32, out=self._inputs)
+            self._inputs *= np.float32(spread)
+            self._inputs += self._clean
+
+    def batches(self, order: npt.NDArray[np.int64], size: int) -> Iterator[Batch]:
+        """The sequences in the given order, `size` at a time.
+
+        Sequences are causal, so padding behind a sequence's end cannot reach it; the loss leaves it out.
+        """
+        for first in range(0, len(order), size):
+            chosen = order[first : first + size]
+            lengths = self._lengths[chosen]
+            if len(chosen) == 1:  # nothing to pad, so nothing to copy
+                start = self._starts[chosen[0]]
+                frames = slice(start, start + lengths[0])
+                x, targets = self._inputs[frames, None], self._targets[frames, None]
+            else:
+                x, targets = self._padded(chosen, lengths)
+            yield Batch(torch.from_numpy(x), targets, lengths)
+
+    def _padded(self, chosen: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> tuple[Array, Array]:
         longest = int(lengths.max())
-        x = np.zeros((longest, len(chosen), inputs.shape[1]), np.float32)
-        targets = np.zeros((longest, len(chosen), all_targets.shape[1]), np.float32)
+        x = np.zeros((longest, len(chosen), self._inputs.shape[1]), np.float32)
+        targets = np.zeros((longest, len(chosen), self._targets.shape[1]), self._targets.dtype)
         for column, (k, length) in enumerate(zip(chosen, lengths, strict=True)):
-            frames = slice(starts[k], ends[k])
-            x[:length, column] = inputs[frames]
-            targets[:length, column] = all_targets[frames]
-            if noise is not None:
-                x[:length, column] += noise[frames]
-        padded = bool((lengths != longest).any())
-        mask = (np.arange(longest)[:, None] < lengths)[:, :, None].astype(np.float32) if padded else None
-        yield Batch(
-            torch.from_numpy(x),
-            torch.from_numpy(targets),
-            None if mask is None else torch.from_numpy(mask),
-            int(lengths.sum()),
-            len(chosen),
-        )
+            frames = slice(self._starts[k], self._starts[k] + length)
+            x[:length, column] = self._inputs[frames]
+            targets[:length, column] = self._targets[frames]
+        return x, targets
 
 
 def by_length(data: Sequences) -> npt.NDArray[np.int64]:

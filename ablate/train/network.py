@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from ablate.cell.engine import Layer
 from ablate.cell.trace import Trace
@@ -16,6 +15,9 @@ from ablate.train.parameters import Parameters
 class Network:
     """A recurrent layer of N units under an output layer of K units.
 
+    Its gradients are taken pass by pass and written where the optimiser reads them: the framework's graph would cost
+    more than the arithmetic of layers this small.
+
     Args:
         trace: the variant's trace.
         layer: the engine that runs it.
@@ -24,30 +26,40 @@ class Network:
 
     def __init__(self, trace: Trace, layer: Layer, M: int, N: int, K: int) -> None:
         self.trace = trace
-        self.layer = layer
         self.parameters = Parameters(
             [*((stack.key, stack.sized(M, N)) for stack in trace.stacks), ("W_output", (K, N)), ("b_output", (K,))]
         )
+        weights, gradients = self.parameters.weights, self.parameters.gradients
+        keys = [stack.key for stack in trace.stacks]
+        self._recurrent = layer.bind({key: weights[key] for key in keys}, {key: gradients[key] for key in keys})
 
     def initialise(self, draws: Draws, training: Training) -> None:
         """Draw every weight from N(0, weight_spread), each by its name, so that variants share what they share."""
-        with torch.no_grad():
-            for name, weight in self.named_weights().items():
-                values = draws.generator("weight", name).standard_normal(tuple(weight.shape)) * training.weight_spread
-                weight.copy_(torch.from_numpy(values + (training.forget_bias if name == "b_f" else 0.0)))
+        for name, weight in self.named_weights().items():
+            values = draws.generator("weight", name).standard_normal(tuple(weight.shape)) * training.weight_spread
+            weight.copy_(torch.from_numpy(values + (training.forget_bias if name == "b_f" else 0.0)))
 
     def named_weights(self) -> dict[str, Tensor]:
         """Every weight by its name in the equations, a view in the shape that it has there."""
-        leaves = self.parameters.leaves
+        weights = self.parameters.weights
         named = {
-            weight.name: stack.weight(leaves[stack.key], k)
+            weight.name: stack.weight(weights[stack.key], k)
             for stack in self.trace.stacks
             for k, weight in enumerate(stack.weights)
         }
-        return named | {name: leaves[name] for name in ("W_output", "b_output")}
+        return named | {name: weights[name] for name in ("W_output", "b_output")}
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, training: bool = True) -> Tensor:
         """The output layer's pre-activations, (T, B, K), for an input (T, B, M)."""
-        leaves = self.parameters.leaves
-        y, _ = self.layer(x, leaves)
-        return linear(y, leaves["W_output"], leaves["b_output"])
+        weights = self.parameters.weights
+        self._y, _ = self._recurrent.forward(x, training=training)
+        T, B, N = self._y.shape
+        return torch.addmm(weights["b_output"], self._y.reshape(-1, N), weights["W_output"].T).view(T, B, -1)
+
+    def backward(self, d_outputs: Tensor) -> None:
+        """Write the gradients of every weight, given those of the last outputs."""
+        weights, gradients = self.parameters.weights, self.parameters.gradients
+        d, y = d_outputs.flatten(0, 1), self._y.flatten(0, 1)
+        torch.mm(d.T, y, out=gradients["W_output"])
+        torch.sum(d, 0, out=gradients["b_output"])
+        self._recurrent.backward(torch.mm(d, weights["W_output"]).view(self._y.shape))

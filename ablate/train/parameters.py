@@ -14,18 +14,19 @@ class Parameters:
 
     Attributes:
         flat: every weight in one vector.
-        leaves: by key, views of it of which autograd computes gradients; these gather in `flat.grad`.
+        gradient: the derivatives of the loss, laid out as `flat`.
+        weights, gradients: by key, views of the two.
     """
 
     def __init__(self, shapes: Iterable[tuple[str, tuple[int, ...]]], dtype: torch.dtype = torch.float32) -> None:
         sizes = dict(shapes)
         self.flat = torch.zeros(sum(math.prod(shape) for shape in sizes.values()), dtype=dtype)
-        self.flat.grad = torch.zeros_like(self.flat)
-        self.leaves: dict[str, Tensor] = {}
+        self.gradient = torch.zeros_like(self.flat)
+        self.weights: dict[str, Tensor] = {}
+        self.gradients: dict[str, Tensor] = {}
         start = 0
         for key, shape in sizes.items():
             end = start + math.prod(shape)
-            leaf = self.flat[start:end].view(shape).requires_grad_()
-            leaf.grad = self.flat.grad[start:end].view(shape)  # autograd adds to a gradient that is there already
-            self.leaves[key] = leaf
+            self.weights[key] = self.flat[start:end].view(shape)
+            self.gradients[key] = self.gradient[start:end].view(shape)
             start = end

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-
-import numpy as np
-import torch
 
 from ablate.cell.engine import Layer
 from ablate.cell.trace import Trace
 from ablate.plan.config import Training
 from ablate.plan.coordinates import Draws
-from ablate.train.batches import batches, by_length
+from ablate.train.batches import Batch, Frames, by_length
 from ablate.train.network import Network
 from ablate.train.objective import OBJECTIVES, Objective
+from ablate.train.optimiser import Optimiser, make_optimiser
 from tasks.registry import Dataset, Sequences, Task
 
 # Sequences evaluated at once: enough to fill the products, few enough to stay small in memory.
@@ -54,13 +53,14 @@ def run_trial(
     network = Network(trace, layer, task.input_size, int(hyperparameters["hidden_size"]), task.output_size)
     network.initialise(draws, training)
     objective = OBJECTIVES[task.outputs]
-    optimiser = _optimiser(network, hyperparameters, training)
+    optimiser = make_optimiser(network.parameters, hyperparameters, training)
     outcome = Outcome("completed", parameters=network.parameters.flat.numel())
     best = network.parameters.flat.clone()
+    frames = Frames(data.splits["train"])
     for epoch in range(1, training.epochs + 1):
-        train = _train_epoch(
-            network, objective, optimiser, data.splits["train"], draws, epoch, hyperparameters["input_noise"], training
-        )
+        frames.add_noise(draws.generator("noise", epoch), float(hyperparameters["input_noise"]))
+        order = draws.generator("order", epoch).permutation(len(data.splits["train"]))
+        train = _train_epoch(network, objective, optimiser, frames.batches(order, training.batch_size))
         validation = _evaluate(network, objective, data.splits["validation"]) if math.isfinite(train) else math.nan
         outcome.epochs = epoch
         outcome.curve.append((epoch, train, validation))
@@ -81,53 +81,25 @@ def run_trial(
     return outcome
 
 
-def _train_epoch(
-    network: Network,
-    objective: Objective,
-    optimiser: torch.optim.Optimizer,
-    data: Sequences,
-    draws: Draws,
-    epoch: int,
-    input_noise: float,
-    training: Training,
-) -> float:
-    """One pass over the training sequences in a new order; the mean loss a frame, NaN as soon as one is not finite."""
-    order = draws.generator("order", epoch).permutation(len(data))
-    noise = draws.generator("noise", epoch).standard_normal(data.inputs.shape, np.float32)
-    noise *= np.float32(input_noise)
-    flat, total, frames = network.parameters.flat, 0.0, 0
-    assert flat.grad is not None
-    for batch in batches(data, order, training.batch_size, noise):
-        flat.grad.zero_()
-        loss = objective(network(batch.x), batch) / batch.sequences
-        loss.backward()
-        value = loss.item()
-        if not math.isfinite(value):
+def _train_epoch(network: Network, objective: Objective, optimiser: Optimiser, batches: Iterable[Batch]) -> float:
+    """One pass over the training sequences; the mean loss a frame, NaN as soon as one is not finite."""
+    total, frames = 0.0, 0
+    for batch in batches:
+        outputs = network.forward(batch.x)
+        loss = objective(outputs, batch, 1 / len(batch.lengths))
+        if not math.isfinite(loss):
             return math.nan
-        if training.gradient_clipping:
-            flat.grad.clamp_(-training.gradient_clipping, training.gradient_clipping)
+        network.backward(outputs)
         optimiser.step()
-        total += value * batch.sequences
+        total += loss
         frames += batch.frames
     return total / frames
 
 
-@torch.no_grad()
 def _evaluate(network: Network, objective: Objective, data: Sequences) -> float:
     """The mean loss a frame over all frames of a split."""
-    total = sum(objective(network(batch.x), batch).item() for batch in batches(data, by_length(data), EVALUATION_BATCH))
+    total = sum(
+        objective(network.forward(batch.x, training=False), batch, 1.0)
+        for batch in Frames(data).batches(by_length(data), EVALUATION_BATCH)
+    )
     return total / int(data.lengths.sum())
-
-
-def _optimiser(network: Network, hyperparameters: dict[str, float | int], training: Training) -> torch.optim.Optimizer:
-    """The optimiser over all parameters at once.
-
-    Greff et al. multiply the learning rate by (1 - momentum), which makes the two independent. Adam takes the
-    momentum as its first decay rate.
-    """
-    rate, momentum = hyperparameters["learning_rate"], float(hyperparameters["momentum"])
-    flat = [network.parameters.flat]
-    if training.optimiser == "adam":
-        return torch.optim.Adam(flat, lr=rate, betas=(momentum, 0.999))
-    # Nesterov's form of no momentum at all is plain descent, which the framework asks for by name.
-    return torch.optim.SGD(flat, lr=rate * (1 - momentum), momentum=momentum, nesterov=momentum > 0)
