@@ -48,18 +48,18 @@ class CompiledPasses:
         self._arrays = [_as_taken(weights[key].numpy()) for key in kernel.weights]
         self._vector_gradients = [gradients[vector.name][0] for vector in trace.vectors]
         # Pieces of stacks whose maps lie side by side among all maps' values: their columns there, and the piece.
-        self._inputs: list[tuple[slice, Tensor]] = []
-        self._biases: list[tuple[slice, Tensor]] = []
-        self._gradients: list[tuple[str, slice, Tensor]] = []
+        self.inputs: list[tuple[slice, Tensor]] = []
+        self.biases: list[tuple[slice, Tensor]] = []
+        self.gradients: list[tuple[str, slice, Tensor]] = []
         for stack in trace.stacks:
             for columns, places in _runs(stack.maps, self.units):
-                self._gradients.append((stack.key, columns, gradients[stack.key].flatten(-2)[..., places]))
+                self.gradients.append((stack.key, columns, gradients[stack.key].flatten(-2)[..., places]))
                 piece = weights[stack.key].flatten(-2)[..., places]
                 if stack.key == INPUT_KEY:
-                    self._inputs.append((columns, piece))
+                    self.inputs.append((columns, piece))
                 elif stack.key == "bias":
-                    self._biases.append((columns, piece))
-        self._every_map_is_biased = "bias" in weights and len(weights["bias"]) == self.maps
+                    self.biases.append((columns, piece))
+        self.every_map_is_biased = "bias" in weights and len(weights["bias"]) == self.maps
         self._rooms: dict[tuple[int, int], _Room] = {}
         self._capacity = 0
         self._buffers: dict[str, Tensor] = {}
@@ -69,12 +69,12 @@ class CompiledPasses:
         room = self._room(x.shape[0], x.shape[1])
         flat = x.flatten(0, 1)
         self._last = room, flat
-        if not self._every_map_is_biased:
+        if not self.every_map_is_biased:
             room.values.zero_()
-        for columns, bias in self._biases:
-            room.values[:, columns] = bias
-        for columns, matrix in self._inputs:
-            room.values[:, columns].addmm_(flat, matrix)
+        for values, bias in room.biases:
+            values.copy_(bias)
+        for values, matrix in room.inputs:
+            values.addmm_(flat, matrix)
         if state is None:
             room.first.zero_()
         else:
@@ -93,17 +93,15 @@ class CompiledPasses:
         d_first = self.kernel.backward(*room.backward, d_y.numpy(), *room.forward, *self._arrays)
         for gradient, found in zip(self._vector_gradients, room.d_vectors, strict=True):
             gradient.copy_(found)
-        for key, columns, gradient in self._gradients:
-            d_values = room.d_values[:, columns]
-            if key == "bias":
-                torch.mv(d_values.T, room.ones, out=gradient)
-            else:
-                torch.mm((x if key == INPUT_KEY else room.read[key]).T, d_values, out=gradient)
+        for d_values, gradient in room.bias_gradients:
+            torch.mv(d_values, room.ones, out=gradient)
+        for read, d_values, gradient in room.matrix_gradients:
+            torch.mm(x.T if read is None else read, d_values, out=gradient)
         return (self._d_x(room, x) if want_d_x else None), tuple(torch.from_numpy(d_first))
 
     def _d_x(self, room: _Room, x: Tensor) -> Tensor:
         d_x = torch.zeros_like(x)
-        for columns, matrix in self._inputs:
+        for columns, matrix in self.inputs:
             d_x.addmm_(room.d_values[:, columns], matrix.T)
         return d_x.view(*room.y.shape[:2], -1)
 
@@ -144,11 +142,20 @@ class _Room:
         self.first = states[:, 0]
         self.y = states[0, 1:]
         self.last = tuple(states[:, -1])
-        self.read = {
-            product.stack: _read(program, product.vector, states, kept).flatten(0, 1)
+        read: dict[str, Tensor | None] = {
+            product.stack: _read(program, product.vector, states, kept).flatten(0, 1).T
             for stage in program.stages
             for product in stage.products
         }
+        read[INPUT_KEY] = None  # comes with each pass
+        # What the products over all steps are called with; a view costs as much time as a small product.
+        self.inputs = [(self.values[:, columns], matrix) for columns, matrix in passes.inputs]
+        self.biases = [(self.values[:, columns], bias) for columns, bias in passes.biases]
+        gradients = [(key, self.d_values[:, columns], gradient) for key, columns, gradient in passes.gradients]
+        self.bias_gradients = [(d_values.T, gradient) for key, d_values, gradient in gradients if key == "bias"]
+        self.matrix_gradients = [
+            (read[key], d_values, gradient) for key, d_values, gradient in gradients if key in read
+        ]
         self.forward = [each.numpy() for each in (values, states, kept)]
         self.backward = [each.numpy() for each in (d_values, self.d_vectors, self.carry)]
 

@@ -88,7 +88,7 @@ class Trace:
     """What a variant's equations say."""
 
     states: tuple[sympy.Symbol, ...]  # the state of the last step, in the order of the arguments
-    maps: tuple[Map, ...]
+    maps: tuple[Map, ...]  # first those that read x alone, then x and more, then no x
     vectors: tuple[Weight, ...]  # vector weights: peepholes
     equations: tuple[Equation, ...]  # in the order of computation
     outputs: tuple[sympy.Symbol, ...]  # the new state, in the order of the arguments; the first is the output
@@ -289,11 +289,16 @@ def _trace(function: Callable[..., Any]) -> Trace:
         raise EquationError("no map is named; a cell reads its input by one, such as w.z(x, y)")
     return Trace(
         states=tuple(recorder.state_symbols.values()),
-        maps=tuple(recorder.maps.values()),
+        maps=tuple(sorted(recorder.maps.values(), key=_reading)),
         vectors=tuple(recorder.vectors.values()),
         equations=tuple(recorder.equations),
         outputs=tuple(outputs),
     )
+
+
+def _reading(each: Map) -> tuple[bool, bool]:
+    """Orders maps by what they read: x alone, x and more, no x. So those that read one vector lie side by side."""
+    return each.arguments != (INPUT,), INPUT not in each.arguments
 
 
 _HERE = str(Path(__file__).parent)

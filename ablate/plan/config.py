@@ -106,7 +106,7 @@ ENGINES = ("auto", "cpu", "reference")
 
 # Each preset says what it changes of the defaults, which are Greff's protocol but for the draws.
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": {"trials": 10, "training": {"epochs": 20}},
+    "default": {"trials": 50, "training": {"epochs": 10}},
     "paper": {"trials": 200, "paired": False},
     "smoke": {"trials": 2, "training": {"epochs": 1}, "search": {"hidden_size": 20}},
 }

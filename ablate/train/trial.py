@@ -60,8 +60,8 @@ def run_trial(
     for epoch in range(1, training.epochs + 1):
         frames.add_noise(draws.generator("noise", epoch), float(hyperparameters["input_noise"]))
         order = draws.generator("order", epoch).permutation(len(data.splits["train"]))
-        train = _train_epoch(network, objective, optimiser, frames.batches(order, training.batch_size))
-        validation = _evaluate(network, objective, data.splits["validation"]) if math.isfinite(train) else math.nan
+        train = train_epoch(network, objective, optimiser, frames.batches(order, training.batch_size))
+        validation = evaluate(network, objective, data.splits["validation"]) if math.isfinite(train) else math.nan
         outcome.epochs = epoch
         outcome.curve.append((epoch, train, validation))
         if not math.isfinite(validation):
@@ -74,14 +74,14 @@ def run_trial(
             break
     if outcome.state == "completed":
         network.parameters.flat.copy_(best)
-        outcome.test = _evaluate(network, objective, data.splits["test"])
+        outcome.test = evaluate(network, objective, data.splits["test"])
     else:
         outcome.validation, outcome.best_epoch = math.nan, None
     outcome.seconds = time.perf_counter() - started
     return outcome
 
 
-def _train_epoch(network: Network, objective: Objective, optimiser: Optimiser, batches: Iterable[Batch]) -> float:
+def train_epoch(network: Network, objective: Objective, optimiser: Optimiser, batches: Iterable[Batch]) -> float:
     """One pass over the training sequences; the mean loss a frame, NaN as soon as one is not finite."""
     total, frames = 0.0, 0
     for batch in batches:
@@ -96,7 +96,7 @@ def _train_epoch(network: Network, objective: Objective, optimiser: Optimiser, b
     return total / frames
 
 
-def _evaluate(network: Network, objective: Objective, data: Sequences) -> float:
+def evaluate(network: Network, objective: Objective, data: Sequences) -> float:
     """The mean loss a frame over all frames of a split."""
     total = sum(
         objective(network.forward(batch.x, training=False), batch, 1.0)

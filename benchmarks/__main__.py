@@ -1,0 +1,53 @@
+"""Run the benchmarks, print their tables, and write each as CSV with a figure.
+
+python -m benchmarks                  everything, about a quarter of an hour
+python -m benchmarks step --variants V,NP,GRU
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the benchmarks.")
+    parser.add_argument("which", nargs="*", choices=[[], "step", "epoch", "sweep"], help="default: all three")
+    parser.add_argument("--variants", default="all", help="for the step: all, groups or names (default: all)")
+    parser.add_argument("--rounds", type=int, default=11, help="how often each contender has its turn (default: 11)")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results", help="folder for CSV and figures"
+    )
+    options = parser.parse_args()
+    # One thread for every contender; the libraries read this when they are imported.
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    import torch
+
+    from ablate.errors import UserError
+    from benchmarks import epoch, step, sweep
+    from benchmarks.measure import machine
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    print(machine(), flush=True)
+    try:
+        for name in options.which or ("step", "epoch", "sweep"):
+            if name == "step":
+                step.run(options.out, options.variants, options.rounds)
+            elif name == "epoch":
+                epoch.run(options.out, max(options.rounds // 3, 1))
+            else:
+                sweep.run(options.out)
+    except UserError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
