@@ -23,10 +23,16 @@ from variants import Variant
 RATE, MOMENTUM = 1e-6, 0.9  # so small that the weights, and with them the work, stay as they are
 
 # What computes the same as a variant, or comes closest: the framework's own, and torchrecurrent's.
-FRAMEWORK = {"NP": "LSTM", "GRU": "GRU", "GRU-lib": "GRU", "SRN": "RNN"}
+FRAMEWORK = {"NP": "nn.LSTM", "GRU": "nn.GRU", "GRU-lib": "nn.GRU", "SRN": "nn.RNN"}
 TORCHRECURRENT = {"V": "PeepholeLSTM"}
 
 Step = Callable[[], object]
+
+
+def peers(variant: str) -> dict[str, str]:
+    """What a variant is compared with, by contender."""
+    found = {"framework": FRAMEWORK, "torchrecurrent": TORCHRECURRENT}
+    return {contender: names[variant] for contender, names in found.items() if variant in names}
 
 
 def contenders(variant: Variant, T: int, B: int, M: int, N: int) -> dict[str, Step]:
@@ -38,7 +44,7 @@ def contenders(variant: Variant, T: int, B: int, M: int, N: int) -> dict[str, St
         "BLAS floor": _floor(variant.trace, x, N),
     }
     if variant.name in FRAMEWORK:
-        module = getattr(torch.nn, FRAMEWORK[variant.name])(M, N)
+        module = getattr(torch.nn, FRAMEWORK[variant.name].removeprefix("nn."))(M, N)
         found["framework"] = _module(lambda: module(x)[0], module.parameters(), weighting)
     if variant.name in TORCHRECURRENT and importlib.util.find_spec("torchrecurrent"):
         import torchrecurrent

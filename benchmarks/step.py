@@ -9,14 +9,15 @@ import pandas as pd
 import torch
 
 from ablate.cell.engine import choose_engine
-from ablate.report.style import theme
-from benchmarks.contenders import contenders
+from ablate.report.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, WIDTH, theme
+from benchmarks.contenders import contenders, peers
 from benchmarks.measure import geometric_mean, interleave, markdown
 from variants import VARIANTS
 
 INPUTS, FRAMES = 88, 60
 SIZES = (20, 50, 100, 200)
 BATCHES = (1, 16)
+COLOURS = {"kernel": BLACK, "BLAS floor": GREEN, "reference": BLUE, "framework": ORANGE, "torchrecurrent": PURPLE}
 
 
 def run(out: Path, names: str, rounds: int) -> None:
@@ -24,11 +25,11 @@ def run(out: Path, names: str, rounds: int) -> None:
     table = measure(names, rounds)
     table.to_csv(out / "step.csv", index=False)
     for batch in BATCHES:
-        print(f"\nMicroseconds a frame and sequence for one training step, batch {batch}; in brackets: times as fast")
-        print("as the reference\n")
+        sequences = "one sequence" if batch == 1 else f"{batch} sequences a batch"
+        print(f"\nOne training step of one layer ({INPUTS} inputs, {FRAMES} frames, {sequences}): microseconds a frame")
+        print("and sequence, in brackets how many times as fast as the reference; the geometric mean of these over the")
+        print("sizes, and that over a peer; the time over that of the bare BLAS calls\n")
         print(markdown(summary(table.query("batch == @batch"))))
-    print(f"\nTimes as fast as the peers, geometric mean over N = {', '.join(map(str, SIZES))}\n")
-    print(markdown(ratios(table)))
     draw(table, out / "step.png")
 
 
@@ -59,30 +60,21 @@ def measure(names: str, rounds: int) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Kernel times with the ratio to the reference, by variant and size."""
-    times = table.pivot(index=["variant", "hidden_size"], columns="contender", values="microseconds")
+    """Kernel times by variant and size, and their ratios to the reference, to a peer and to the bare BLAS calls."""
     rows = []
     for name in table["variant"].unique():
-        own = times.xs(name)
-        ratio = own["reference"] / own["kernel"]
-        cells = {f"N = {size}": f"{own['kernel'][size]:.2f} ({ratio[size]:.0f})" for size in own.index}
-        rows.append({"variant": name, **cells, "mean ratio": f"{geometric_mean(ratio):.1f}"})
-    return pd.DataFrame(rows)
-
-
-def ratios(table: pd.DataFrame) -> pd.DataFrame:
-    """How many times as fast the kernels are as what computes the same; and their time over that of the bare BLAS."""
-    rows = []
-    for batch in BATCHES:
-        for name in table["variant"].unique():
-            own = table.query("batch == @batch and variant == @name")
-            times = own.pivot(index="hidden_size", columns="contender", values="microseconds")
-            row = {"batch": batch, "variant": name}
-            for peer in ("framework", "torchrecurrent"):
-                row[peer] = f"{geometric_mean(times[peer] / times['kernel']):.1f}" if peer in times else ""
-            over_floor = times["kernel"] / times["BLAS floor"]
-            row["time over BLAS floor, N = 100"] = f"{over_floor[100]:.2f}"
-            rows.append(row)
+        times = table.query("variant == @name").pivot(index="hidden_size", columns="contender", values="microseconds")
+        kernel = times["kernel"]
+        ratio = times["reference"] / kernel
+        row = {"variant": name, **{f"N = {n}": f"{kernel[n]:.2f} ({ratio[n]:.0f})" for n in times.index}}
+        row["× reference"] = f"{geometric_mean(ratio):.0f}"
+        row["× peer"] = ", ".join(
+            f"{geometric_mean(times[contender] / kernel):.1f} ({peer})"
+            for contender, peer in peers(str(name)).items()
+            if contender in times
+        )
+        row["÷ BLAS, N = 100"] = f"{kernel[100] / times['BLAS floor'][100]:.2f}"
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -92,16 +84,21 @@ def draw(table: pd.DataFrame, file: Path) -> None:
     known = list(alone["variant"].unique())
     chosen = [name for name in ("V", "NP", "GRU-lib") if name in known] or known[:1]
     with theme():
-        figure, axes = plt.subplots(1, len(chosen), figsize=(3.2 * len(chosen), 3.2), sharey=True, squeeze=False)
+        figure, axes = plt.subplots(1, len(chosen), figsize=(WIDTH, 2.4), sharey=True, squeeze=False)
         for axis, name in zip(axes[0], chosen, strict=True):
             for contender, own in alone.query("variant == @name").groupby("contender", sort=False):
                 middle = own["microseconds"]
                 spread = [middle - own["first_quartile"], own["third_quartile"] - middle]
-                axis.errorbar(own["hidden_size"], middle, spread, marker="o", markersize=3, label=contender)
+                colour = COLOURS[str(contender)]
+                axis.errorbar(
+                    own["hidden_size"], middle, spread, color=colour, marker="o", markersize=3, label=str(contender)
+                )
             axis.set(title=name, xscale="log", yscale="log", xlabel="hidden size")
             axis.set_xticks(SIZES, [str(size) for size in SIZES])
             axis.minorticks_off()
-            axis.legend(fontsize=7)
-        axes[0, 0].set_ylabel("microseconds a frame")
-        figure.savefig(file, dpi=200, bbox_inches="tight")
+        axes[0, 0].set_ylabel("microseconds a frame, batch 1")
+        lines = {label: line for axis in axes[0] for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+        named = ["framework (torch.nn)" if label == "framework" else label for label in lines]
+        figure.legend(lines.values(), named, loc="upper center", bbox_to_anchor=(0.5, -0.03), ncols=5, frameon=False)
+        figure.savefig(file, bbox_inches="tight")
         plt.close(figure)
