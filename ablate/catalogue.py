@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import sys
+from collections.abc import Iterator
+from typing import Any
 
-from ablate.cell.trace import Trace
+from ablate.cell.difference import GONE, KEPT, NEW, difference
 from ablate.cell.typeset import text
+from ablate.keep.facts import formula
 from ablate.plan.config import PRESETS
 from ablate.plan.study import Plan
 from ablate.registry import Registry
@@ -17,9 +20,13 @@ SHOWN_DRAWS = 20
 
 
 def listing() -> str:
-    """All variants, tasks and presets, a line each."""
-    lines = ["variants"]
-    lines += [f"  {each.name:10} {each.summary}  [{each.source}]" for each in VARIANTS]
+    """All variants by family, tasks and presets, a line each."""
+    lines = []
+    width = max(len(each.name) for each in VARIANTS)
+    for family in dict.fromkeys(each.family for each in VARIANTS):
+        lines += [*([""] if lines else []), f"variants: {_title(family)}"]
+        members = [each for each in VARIANTS if each.family == family]
+        lines += [f"  {each.name:{width}}  {each.summary}  [{each.source}]" for each in members]
     lines += ["", "groups of variants", *_groups(VARIANTS), "", "tasks"]
     lines += [f"  {each.name:10} {each.summary}" for each in TASKS]
     lines += ["", "groups of tasks", *_groups(TASKS), "", "presets"]
@@ -27,16 +34,26 @@ def listing() -> str:
     return "\n".join(lines)
 
 
+def _title(family: str) -> str:
+    """The first line of the family's file, which says what holds it together."""
+    module = sys.modules.get(f"variants.{family}")
+    return (module.__doc__ or family).splitlines()[0].rstrip(".") if module else f"{family}.py"
+
+
 def _groups(registry: Registry) -> list[str]:
     return [f"  {group:10} {', '.join(each.name for each in members)}" for group, members in registry.groups().items()]
 
 
-def _changes(preset: dict) -> str:
-    flat = {key: value for key, value in preset.items() if not isinstance(value, dict)}
-    for section, table in preset.items():
-        if isinstance(table, dict):
-            flat |= {f"{section}.{key}": value for key, value in table.items()}
-    return ", ".join(f"{key} = {value}" for key, value in flat.items())
+def _changes(preset: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in _flat(preset))
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def describe(name: str) -> str:
@@ -51,28 +68,32 @@ def describe(name: str) -> str:
 
 
 def _describe_variant(variant: Variant) -> str:
-    trace = variant.trace
-    lines = [f"{variant.name}: {variant.summary}", f"source: {variant.source} ({variant.defined_at})", ""]
-    lines += ["equations (* is element-wise, y' is the y of the last step)"]
-    lines += [f"  {line}" for line in text(trace)]
+    trace, parent = variant.trace, VARIANTS[variant.parent] if variant.parent else None
+    source = f"{variant.source} ({variant.defined_at})" if variant.source else variant.defined_at
+    lines = [f"{variant.name}: {variant.summary}", f"source: {source}", ""]
+    how = "* is element-wise, y' is the y of the last step"
+    if parent is None:
+        lines += [f"equations ({how})", *(f"  {line}" for line in text(trace))]
+    else:
+        changes = difference(text(trace), text(parent.trace))
+        same = "those of" if all(mark == KEPT for mark, _ in changes) else f"{GONE} gone and {NEW} new against"
+        lines += [f"equations ({same} {parent.name}; {how})"]
+        lines += [f"  {mark or ' '} {line}" for mark, line in changes]
+    lines += [f"  {weight} starts as {initial}" for weight, initial in variant.initial.items()]
     lines += ["", "weights (N units, M inputs)"]
     for stack in trace.stacks:
         names = ", ".join(weight.name for weight in stack.weights)
         lines.append(f"  {' x '.join(stack.weights[0].shape):7} {names}")
+    products, pointwise = trace.operations(M=88, N=100)
+    states = [str(state).removesuffix("_prev") for state in trace.states]
     lines += [
         "",
-        f"parameters: {_formula(trace)}; {trace.parameters(88, 100):,} for N = 100 and M = 88",
-        f"state: {', '.join(str(state).removesuffix('_prev') for state in trace.states)}",
+        f"parameters: {formula(trace)}; {trace.parameters(88, 100):,} for N = 100 and M = 88",
+        f"state: {', '.join(states)} ({f'{len(states)} ' if len(states) > 1 else ''}N)",
         f"stages: {trace.stages}",
+        f"operations a step: {products:,} in products and {pointwise:,} point-wise for N = 100 and M = 88",
     ]
     return "\n".join(lines)
-
-
-def _formula(trace: Trace) -> str:
-    """The parameter count in N and M, such as 4 NM + 4 N^2 + 7 N."""
-    counts = Counter("".join(sorted(weight.shape, reverse=True)) for weight in trace.weights)
-    letters = {"NM": "NM", "NN": "N^2", "N": "N"}
-    return " + ".join(f"{counts[key]} {shown}" for key, shown in letters.items() if counts[key])
 
 
 def _describe_task(task: Task) -> str:

@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     study = parser.add_argument_group("the study")
     study.add_argument("--variants", metavar="NAMES", help="'all', a group ('greff' is the nine) or names, with commas")
+    study.add_argument("--variants-from", action="append", metavar="FILE", help="a Python file with your own variants")
     study.add_argument("--tasks", metavar="NAMES", help="'default', 'all' or names, with commas")
     study.add_argument("--trials", type=int, metavar="N", help="trials per task and variant, in total")
     study.add_argument(
@@ -78,7 +79,10 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     fresh, file = given.pop("fresh", False), given.pop("config", None)
     if modes["list"] or modes["describe"]:
         from ablate import catalogue
+        from variants import load_file
 
+        for path in given.get("variants_from", []):
+            load_file(path)
         print(catalogue.describe(modes["describe"]) if modes["describe"] else catalogue.listing())
         return 0
     from ablate.plan.config import load_config

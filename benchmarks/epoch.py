@@ -52,9 +52,9 @@ def _ablate(name: str, engine: str, size: int) -> Callable[[], object]:
     variant, task, training = VARIANTS[name], TASKS["music"], Training()
     data = open_dataset(task, None, default_cache_folder(), lambda what, done, total: None)
     layer = make_layer(variant.equations, variant.trace, name, engine)
-    network = Network(variant.trace, layer, task.input_size, size, task.output_size)
+    network = Network(variant, layer, task.input_size, size, task.output_size)
     draws = Draws(0, Coordinates(task.name, name, 0))
-    network.initialise(draws, training)
+    network.initialise(draws, training, 100)
     settings: dict[str, float | int] = {"learning_rate": RATE, "momentum": MOMENTUM}
     optimiser = make_optimiser(network.parameters, settings, training)
     objective, frames = OBJECTIVES[task.outputs], Frames(data.splits["train"])

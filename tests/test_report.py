@@ -46,17 +46,21 @@ def facts(tasks: tuple[str, ...] = ("jsb",), variants: tuple[str, ...] = GREFF, 
 
 
 class Page(HTMLParser):
-    """Checks that every element is closed, and collects what the page would load."""
+    """Checks that every element is closed, and collects what the page would load and where it leads."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.loads: list[str] = []
+        self.leads: list[str] = []
+        self.places: set[str] = set()
         self.feed(text)
         assert not self.open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.loads += [value or "" for key, value in attrs if key in ("src", "href", "srcset")]
+        found = self.leads if tag == "a" else self.loads
+        found += [value or "" for key, value in attrs if key in ("src", "href", "srcset")]
+        self.places |= {f"#{value}" for key, value in attrs if key == "id"}
         if tag not in VOID:
             self.open.append(tag)
 
@@ -71,7 +75,12 @@ def written(folder: Path, trials: pd.DataFrame, curves: pd.DataFrame, about: Fac
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert all(address.startswith("data:image/svg+xml;base64,") for address in page.loads)
-    assert "nan" not in text.lower().split()
+    assert set(page.leads) == {"gallery.html"}
+    shown = path.with_name("gallery.html").read_text(encoding="utf-8")
+    gallery = Page(shown)
+    assert not gallery.loads
+    assert set(gallery.leads) <= {"index.html", *gallery.places}
+    assert "nan" not in f"{text} {shown}".lower().split()
     return text
 
 
@@ -87,7 +96,27 @@ def test_a_study_is_reported(tmp_path):
     assert "no significant difference" in text
     assert "a &lt;package&gt;" in text
     assert "search.momentum.low" in text
-    assert text.count('class="equation"') == len(GREFF)
+    gallery = (tmp_path / "report" / "gallery.html").read_text(encoding="utf-8")
+    assert gallery.count('class="equation"') == len(GREFF)
+
+
+def test_the_gallery_marks_what_a_variant_changes(tmp_path):
+    trials, curves = study(variants=("V", "NOG"), n=60)
+    about = facts(variants=("V", "NOG"), n=60)
+    changed = replace(
+        about.variants[1],
+        parent="V",
+        difference=[("", "z = x"), ("-", "y = o"), ("+", "y = 1")],
+        initial={"b_f": "the study's draw + 1"},
+        parameters="4 NM + 4 N^2 + 7 N",
+        states=2,
+        stages=1,
+    )
+    written(tmp_path, trials, curves, replace(about, variants=[about.variants[0], changed]))
+    text = (tmp_path / "report" / "gallery.html").read_text(encoding="utf-8")
+    card = text[text.index('id="NOG"') :]
+    assert [card.count(f'<div class="{kind}">') for kind in ("kept", "gone", "new")] == [1, 1, 1]
+    assert "4 NM + 4 N² + 7 N" in card and "all trials against V" in card
 
 
 def test_verdicts_are_named_once_there_are_enough_trials(tmp_path):

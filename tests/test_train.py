@@ -49,7 +49,7 @@ def run(variant: str = "V", training: Training | None = None, seed: int = 0, **s
     return run_trial(
         TASKS["music"],
         DATA,
-        entry.trace,
+        entry,
         make_layer(entry.equations, entry.trace, variant, "cpu"),
         Draws(seed, Coordinates("music", variant, 0)),
         {**SETTINGS, **settings},
@@ -116,7 +116,7 @@ def test_each_setting_matters(change: dict[str, Any]) -> None:
 def test_forget_bias_reaches_the_forget_gate_alone() -> None:
     def initial(forget_bias: float) -> dict[str, torch.Tensor]:
         network = make_network()
-        network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(forget_bias=forget_bias))
+        network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(forget_bias=forget_bias), 11)
         return network.parameters.weights
 
     without, biased = initial(0.0), initial(1.0)
@@ -132,7 +132,7 @@ def test_variants_share_the_weights_that_they_have_in_common() -> None:
 
     def initial(name: str) -> dict[str, torch.Tensor]:
         network = make_network(name)
-        network.initialise(Draws(0, Coordinates("music", name, 0)), Training())
+        network.initialise(Draws(0, Coordinates("music", name, 0)), Training(), 11)
         return network.parameters.weights
 
     vanilla, without = initial("V"), initial("NP")
@@ -142,13 +142,13 @@ def test_variants_share_the_weights_that_they_have_in_common() -> None:
 
 def make_network(name: str = "V", engine: str = "cpu") -> Network:
     variant = VARIANTS[name]
-    return Network(variant.trace, make_layer(variant.equations, variant.trace, variant.name, engine), 88, 6, 88)
+    return Network(variant, make_layer(variant.equations, variant.trace, variant.name, engine), 88, 6, 88)
 
 
 def test_initial_weights_have_the_papers_spread() -> None:
     variant = VARIANTS["V"]
-    network = Network(variant.trace, make_layer(variant.equations, variant.trace, variant.name, "cpu"), 88, 100, 88)
-    network.initialise(Draws(0, Coordinates("music", "V", 0)), Training())
+    network = Network(variant, make_layer(variant.equations, variant.trace, variant.name, "cpu"), 88, 100, 88)
+    network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(), 11)
     assert float(network.parameters.flat.std()) == pytest.approx(0.1, rel=0.01)
     assert float(network.parameters.flat.mean()) == pytest.approx(0, abs=0.002)
 
@@ -156,7 +156,7 @@ def test_initial_weights_have_the_papers_spread() -> None:
 def test_padding_changes_no_loss() -> None:
     """A batch of sequences of different lengths has the loss of its sequences one by one."""
     network = make_network()
-    network.initialise(Draws(0, Coordinates("music", "V", 0)), Training())
+    network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(), 11)
     frames = Frames(DATA.splits["test"])
     together = [bernoulli(network.forward(batch.x), batch) for batch in frames.batches(np.arange(6), 6)]
     alone = [bernoulli(network.forward(batch.x), batch) for batch in frames.batches(np.arange(6), 1)]
@@ -170,7 +170,7 @@ def test_padding_changes_no_loss() -> None:
 def test_gradients_are_the_frameworks(name: str, engine: str, size: int) -> None:
     """Loss and gradients of a whole network equal those that PyTorch takes through its graph."""
     network, variant = make_network(name, engine), VARIANTS[name]
-    network.initialise(Draws(0, Coordinates("music", name, 0)), Training(weight_spread=0.5))
+    network.initialise(Draws(0, Coordinates("music", name, 0)), Training(weight_spread=0.5), 11)
     batch = next(Frames(DATA.splits["train"]).batches(np.arange(size), size))
     outputs = network.forward(batch.x)
     loss = bernoulli(outputs, batch, 0.5)

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from ablate.cell.engine import Layer, make_layer
 from ablate.cell.trace import trace
 from ablate.cell.typeset import latex, text
+from ablate.plan.config import Training
+from ablate.plan.coordinates import Coordinates, Draws
+from ablate.train.network import Network
 from variants import VARIANTS, Variant
 
 M, N, T, B = 4, 3, 5, 2
 
-# Parameters of one layer, from the papers: the standard blocks NM + N^2 + N, and what comes on top.
-FORMULAS = {
-    "V": lambda N, M: 4 * (N * M + N**2 + N) + 3 * N,
-    "NIG": lambda N, M: 3 * (N * M + N**2 + N) + 2 * N,
-    "NFG": lambda N, M: 3 * (N * M + N**2 + N) + 2 * N,
-    "NOG": lambda N, M: 3 * (N * M + N**2 + N) + 2 * N,
-    "NIAF": lambda N, M: 4 * (N * M + N**2 + N) + 3 * N,
-    "NOAF": lambda N, M: 4 * (N * M + N**2 + N) + 3 * N,
-    "CIFG": lambda N, M: 3 * (N * M + N**2 + N) + 2 * N,
-    "NP": lambda N, M: 4 * (N * M + N**2 + N),
-    "FGR": lambda N, M: 4 * (N * M + N**2 + N) + 3 * N + 9 * N**2,
-    "SRN": lambda N, M: N * M + N**2 + N,
-    "GRU": lambda N, M: 3 * (N * M + N**2 + N),
-    "GRU-lib": lambda N, M: 3 * (N * M + N**2 + N) + N,
+
+def blocks(gates: int, peepholes: int = 0, squares: int = 0) -> Callable[[int, int], int]:
+    """Gates with a matrix for the input, one for the output and a bias each; vectors and square matrices on top."""
+    return lambda N, M: gates * (N * M + N**2 + N) + peepholes * N + squares * N**2
+
+
+# Parameters of one layer, from the papers: the standard blocks NM + N^2 + N, and what comes on top or is missing.
+FORMULAS: dict[str, Callable[[int, int], int]] = {
+    **dict.fromkeys(["V", "NIAF", "NOAF", "V-b"], blocks(4, peepholes=3)),
+    **dict.fromkeys(["NIG", "NFG", "NOG", "CIFG", "CIFG-f", "CIFG-NOAF"], blocks(3, peepholes=2)),
+    **dict.fromkeys(["NP", "NP-b", "Prototype", "Pseudo-LSTM", "sLSTM", "sLSTM-exp"], blocks(4)),
+    **dict.fromkeys(["NP-i", "NP-f", "NP-o", "LSTM97", "GRU", "MUT2", "MUT3"], blocks(3)),
+    **dict.fromkeys(["PI", "PF", "PO"], blocks(4, peepholes=1)),
+    **dict.fromkeys(["UGRNN", "GRU-u", "MGU", "JANET"], blocks(2)),
+    **dict.fromkeys(["SRN", "IRNN"], blocks(1)),
+    "FGR": blocks(4, peepholes=3, squares=9),
+    "GRU-lib": blocks(3, peepholes=1),  # the bias of the reset product
+    "MUT1": lambda N, M: 3 * N * M + 2 * N**2 + 3 * N,
+    "IndRNN": lambda N, M: N * M + 2 * N,
+    "minGRU": lambda N, M: 2 * (N * M + N),
+    "minLSTM": lambda N, M: 3 * (N * M + N),
+    "MinimalRNN": lambda N, M: N * M + 2 * N**2 + 2 * N,
+    **dict.fromkeys(["RAN", "CFN"], lambda N, M: 3 * N * M + 2 * N**2 + 2 * N),
 }
 
 every_variant = pytest.mark.parametrize("variant", list(VARIANTS), ids=lambda variant: variant.name)
@@ -93,6 +107,31 @@ def test_every_weight_is_used(variant: Variant, engine: str) -> None:
     for stack in variant.trace.stacks:
         for k, weight in enumerate(stack.weights):
             assert stack.weight(weights[stack.key].grad, k).abs().max() > 0, weight.name
+
+
+@every_variant
+def test_finite_over_a_thousand_steps(variant: Variant) -> None:
+    """As a trial starts it, with inputs of a piano roll's density: values and gradients stay finite."""
+    units, inputs = 33, 20
+    network = Network(variant, layer_of(variant, "cpu"), inputs, units, 1)
+    network.initialise(Draws(0, Coordinates("music", variant.name, 0)), Training(), 1000)
+    x = (torch.rand(1000, 1, inputs, generator=torch.Generator().manual_seed(0)) < 0.05).float()
+    outputs = network.forward(x)
+    network.backward(torch.ones_like(outputs) / 1000)
+    assert torch.isfinite(outputs).all()
+    assert torch.isfinite(network.parameters.gradient).all()
+
+
+@every_variant
+def test_the_parent_differs_in_something(variant: Variant) -> None:
+    if variant.parent:
+        parent = VARIANTS[variant.parent]
+        assert text(parent.trace) != text(variant.trace) or parent.initial != variant.initial
+
+
+def test_no_two_variants_are_the_same() -> None:
+    said = [(*text(variant.trace), str(dict(variant.initial))) for variant in VARIANTS]
+    assert len(set(said)) == len(said)
 
 
 @every_variant

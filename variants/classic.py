@@ -1,35 +1,59 @@
-"""The cells that the LSTM is measured against: the simple recurrent network and the gated recurrent unit.
+"""Before and beside the LSTM of today.
 
-x is the input, h the hidden state, r the reset gate, u the update gate, n the candidate.
+x is the input, h or y the output, c the cell.
 """
 
-from ablate.cell.language import sigmoid, tanh
+from ablate.cell.initial import Constant, Identity, Uniform
+from ablate.cell.language import relu, sigmoid, tanh
 from variants.registry import variant
 
+GROUP = ("classic",)
 
-@variant("SRN", "simple recurrent network: no gates, no cell", source="Elman 1990", groups=("classic",))
+
+@variant(
+    "SRN",
+    "simple recurrent network: no gates, no cell",
+    source="Elman 1990",
+    groups=(*GROUP, "jozefowicz"),
+)
 def simple_recurrent_network(x, h, w):
     return tanh(w.h(x, h))
 
 
 @variant(
-    "GRU", "gated recurrent unit: the reset gate acts before the product", source="Cho et al. 2014", groups=("gru",)
+    "IRNN",
+    "rectified units that start by copying their state",
+    source="Le et al. 2015",
+    groups=GROUP,
+    parent="SRN",
+    initial={"R_h": Identity(), "b_h": Constant(0)},
 )
-def gated_recurrent_unit(x, h, w):
-    r = sigmoid(w.r(x, h))
-    u = sigmoid(w.u(x, h))
-    n = tanh(w.n(x, r * h))
-    return u * h + (1 - u) * n
+def rectified_units_from_the_identity(x, h, w):
+    return relu(w.h(x, h))
 
 
 @variant(
-    "GRU-lib",
-    "the libraries' GRU; reset gate after the product",
-    source="cuDNN's form of Cho et al. 2014",
-    groups=("gru",),
+    "IndRNN",
+    "independent rectified units: each reads its own state alone",
+    source="Li et al. 2018",
+    groups=GROUP,
+    parent="IRNN",
+    initial={"u": Uniform(0, 1)},
 )
-def gated_recurrent_unit_of_the_libraries(x, h, w):
-    r = sigmoid(w.r(x, h))
-    u = sigmoid(w.u(x, h))
-    n = tanh(w.n(x) + r * w.m(h))
-    return (1 - u) * n + u * h
+def independent_units(x, h, w):
+    return relu(w.h(x) + w.u * h)
+
+
+@variant(
+    "LSTM97",
+    "the original LSTM: no forget gate, no peepholes, its own squashing functions",
+    source="Hochreiter and Schmidhuber 1997",
+    groups=GROUP,
+    parent="NP-f",
+)
+def original_lstm(x, y, c, w):
+    z = 4 * sigmoid(w.z(x, y)) - 2
+    i = sigmoid(w.i(x, y))
+    c = z * i + c
+    o = sigmoid(w.o(x, y))
+    return (2 * sigmoid(c) - 1) * o, c

@@ -1,4 +1,6 @@
-"""The nine variants of Greff et al. (2017), "LSTM: A Search Space Odyssey", IEEE TNNLS 28(10), section III.
+"""The nine of the search space odyssey (Greff et al. 2017).
+
+"LSTM: A Search Space Odyssey", IEEE TNNLS 28(10), section III.
 
 The paper's letters: x is the input, y the block output, c the cell, z the block input, i, f and o the input, forget
 and output gates. `w.z(x, y)` is W_z x + R_z y + b_z; `w.p_i * c` is a peephole, one weight a unit. Each variant
@@ -22,7 +24,7 @@ def vanilla(x, y, c, w):
     return tanh(c) * o, c
 
 
-@variant("NIG", "no input gate: i = 1", source=SOURCE, groups=GREFF)
+@variant("NIG", "no input gate: i = 1", source=SOURCE, groups=GREFF, parent="V")
 def no_input_gate(x, y, c, w):
     z = tanh(w.z(x, y))
     f = sigmoid(w.f(x, y) + w.p_f * c)
@@ -31,7 +33,7 @@ def no_input_gate(x, y, c, w):
     return tanh(c) * o, c
 
 
-@variant("NFG", "no forget gate: f = 1", source=SOURCE, groups=GREFF)
+@variant("NFG", "no forget gate: f = 1", source=SOURCE, groups=GREFF, parent="V")
 def no_forget_gate(x, y, c, w):
     z = tanh(w.z(x, y))
     i = sigmoid(w.i(x, y) + w.p_i * c)
@@ -40,7 +42,7 @@ def no_forget_gate(x, y, c, w):
     return tanh(c) * o, c
 
 
-@variant("NOG", "no output gate: o = 1", source=SOURCE, groups=GREFF)
+@variant("NOG", "no output gate: o = 1", source=SOURCE, groups=GREFF, parent="V")
 def no_output_gate(x, y, c, w):
     z = tanh(w.z(x, y))
     i = sigmoid(w.i(x, y) + w.p_i * c)
@@ -49,7 +51,7 @@ def no_output_gate(x, y, c, w):
     return tanh(c), c
 
 
-@variant("NIAF", "no input activation function: z is not squashed", source=SOURCE, groups=GREFF)
+@variant("NIAF", "no input activation function: z is not squashed", source=SOURCE, groups=GREFF, parent="V")
 def no_input_activation(x, y, c, w):
     z = w.z(x, y)
     i = sigmoid(w.i(x, y) + w.p_i * c)
@@ -59,7 +61,7 @@ def no_input_activation(x, y, c, w):
     return tanh(c) * o, c
 
 
-@variant("NOAF", "no output activation function: y = c * o", source=SOURCE, groups=GREFF)
+@variant("NOAF", "no output activation function: y = c * o", source=SOURCE, groups=GREFF, parent="V")
 def no_output_activation(x, y, c, w):
     z = tanh(w.z(x, y))
     i = sigmoid(w.i(x, y) + w.p_i * c)
@@ -69,7 +71,7 @@ def no_output_activation(x, y, c, w):
     return c * o, c
 
 
-@variant("CIFG", "coupled input and forget gate: f = 1 - i", source=SOURCE, groups=GREFF)
+@variant("CIFG", "coupled input and forget gate: f = 1 - i", source=SOURCE, groups=GREFF, parent="V")
 def coupled_gates(x, y, c, w):
     z = tanh(w.z(x, y))
     i = sigmoid(w.i(x, y) + w.p_i * c)
@@ -78,7 +80,7 @@ def coupled_gates(x, y, c, w):
     return tanh(c) * o, c
 
 
-@variant("NP", "no peepholes", source=SOURCE, groups=GREFF)
+@variant("NP", "no peepholes", source=SOURCE, groups=(*GREFF, "jozefowicz"), parent="V")
 def no_peepholes(x, y, c, w):
     z = tanh(w.z(x, y))
     i = sigmoid(w.i(x, y))
@@ -88,7 +90,9 @@ def no_peepholes(x, y, c, w):
     return tanh(c) * o, c
 
 
-@variant("FGR", "full gate recurrence: each gate reads the gates of the last step", source=SOURCE, groups=GREFF)
+@variant(
+    "FGR", "full gate recurrence: each gate reads the gates of the last step", source=SOURCE, groups=GREFF, parent="V"
+)
 def full_gate_recurrence(x, y, c, i_, f_, o_, w):
     z = tanh(w.z(x, y))
     i = sigmoid(w.i(x, y, i_, f_, o_) + w.p_i * c)

@@ -125,6 +125,16 @@ class Trace:
         """How many numbers the weights of one layer hold."""
         return sum(math.prod(weight.sized(M, N)) for weight in self.weights)
 
+    def operations(self, M: int, N: int) -> tuple[int, int]:
+        """What one step of one sequence takes: operations in matrix products, and point-wise ones.
+
+        A multiplication, an addition and a function count as one each.
+        """
+        matrices = [matrix for each in self.maps for matrix in each.matrices]
+        sums = sum(len(each.arguments) - 1 + (each.bias is not None) for each in self.maps)
+        pointwise = sum(int(sympy.count_ops(equation.expression)) for equation in self.equations)
+        return 2 * sum(math.prod(matrix.sized(M, N)) for matrix in matrices), N * (sums + pointwise)
+
 
 class _Weights:
     """The argument `w`: a weight exists because it is named."""
@@ -200,7 +210,8 @@ class _Recorder:
         # The name of the map is claimed too: w.z(x, y) and w.z * c would be two things under one name.
         self._claim(name, f"the map w.{name}")
         symbol = sympy.Symbol(self._take(f"a_{name}", f"the map w.{name}"), real=True)
-        stage = 1 + max(self._stage(expression) for expression in expressions)
+        # What is no vector yet is made by a point-wise line of its own, which comes behind the first products.
+        stage = 1 + max(self._stage(each) if each.is_Symbol else max(self._stage(each), 0) for each in expressions)
         self._stages[symbol] = stage
         self.maps[name] = Map(name, tuple(expressions), matrices, bias_weight, stage, symbol)
         return Vector(symbol, "N")

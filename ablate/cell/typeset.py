@@ -40,6 +40,12 @@ class _Latex(_InWrittenOrder, LatexPrinter):
 
 
 class _Text(_InWrittenOrder, StrPrinter):
+    def _print_Max(self, expr: Any) -> str:  # noqa: N802
+        return f"max({', '.join(map(self._print, expr.args))})"
+
+    def _print_Min(self, expr: Any) -> str:  # noqa: N802
+        return f"min({', '.join(map(self._print, expr.args))})"
+
     def _print_sigmoid_(self, expr: Any) -> str:
         return f"sigmoid({self._print(expr.args[0])})"
 

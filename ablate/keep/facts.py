@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ablate.cell.difference import difference
+from ablate.cell.trace import Trace
 from ablate.cell.typeset import latex
 from ablate.plan.study import Plan
 from tasks.registry import SPLITS, Dataset, Task
-from variants import Variant
+from variants import VARIANTS, Variant
 
 PACKAGES = ("torch", "numba", "numpy", "sympy", "optuna", "mlflow", "pandas", "scipy", "music21")
 
@@ -55,8 +58,28 @@ def _variant(variant: Variant) -> dict[str, Any]:
         "name": variant.name,
         "summary": variant.summary,
         "source": variant.source,
+        "family": variant.family,
+        "parent": variant.parent,
         "equations": latex(variant.trace),
+        "difference": _difference(variant),
+        "initial": {weight: str(initial) for weight, initial in variant.initial.items()},
+        "parameters": formula(variant.trace),
+        "states": len(variant.trace.states),
+        "stages": variant.trace.stages,
     }
+
+
+def _difference(variant: Variant) -> list[tuple[str, str]]:
+    parent = VARIANTS[variant.parent] if variant.parent else variant
+    return difference(latex(variant.trace), latex(parent.trace))
+
+
+def formula(trace: Trace) -> str:
+    """The parameter count in N and M, such as 4 NM + 4 N^2 + 7 N."""
+    counts = Counter("".join(sorted(weight.shape, reverse=True)) for weight in trace.weights)
+    letters = {"NM": "NM", "NN": "N^2", "N": "N"}
+    terms = [f"{counts[key] if counts[key] > 1 else ''} {shown}" for key, shown in letters.items() if counts[key]]
+    return " + ".join(term.strip() for term in terms)
 
 
 def environment(plan: Plan) -> dict[str, str]:

@@ -44,6 +44,7 @@ class Config:
     """All that the command can be told."""
 
     variants: tuple[str, ...] = ("all",)
+    variants_from: tuple[str, ...] = ()  # Python files that register the user's own
     tasks: tuple[str, ...] = ("default",)
     trials: int = 200  # per task and variant, in total
     paired: bool = True  # at one index all variants share their draws
@@ -106,7 +107,7 @@ ENGINES = ("auto", "cpu", "reference")
 
 # Each preset says what it changes of the defaults, which are Greff's protocol but for the draws.
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": {"trials": 50, "training": {"epochs": 10}},
+    "default": {"trials": 24, "training": {"epochs": 10}, "search": {"hidden_size": {"high": 100}}},
     "paper": {"trials": 200, "paired": False},
     "smoke": {"trials": 2, "training": {"epochs": 1}, "search": {"hidden_size": 20}},
 }

@@ -9,7 +9,7 @@ from ablate.plan.coordinates import Coordinates, Draws
 from ablate.plan.space import draw
 from tasks import TASKS
 from tasks.registry import Task
-from variants import VARIANTS, Variant
+from variants import VARIANTS, Variant, load_file
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,11 @@ def make_plan(config: Config) -> Plan:
     """The plan for a configuration.
 
     Raises:
-        UserError: an unknown variant or task, or data given for a task that is not known.
+        UserError: an unknown variant or task, data given for a task that is not known, or a file of variants that
+            cannot be loaded.
     """
+    for file in config.variants_from:
+        load_file(file)
     plan = Plan(config, TASKS.select(config.tasks), VARIANTS.select(config.variants))
     for task in config.data:
         TASKS[task]

@@ -31,6 +31,18 @@ class VariantFacts:
     summary: str = ""
     source: str = ""
     equations: list[str] = field(default_factory=list)
+    family: str = ""
+    parent: str | None = None  # the variant that it changes one thing about
+    difference: list[tuple[str, str]] = field(default_factory=list)  # equations marked "+" new, "-" gone, "" kept
+    initial: dict[str, str] = field(default_factory=dict)  # how weights start, where the variant says so
+    parameters: str = ""  # as a formula in N units and M inputs
+    states: int = 0  # vectors of N numbers
+    stages: int = 0  # rounds of matrix products that wait for one another
+
+    @property
+    def marked(self) -> list[tuple[str, str]]:
+        """The equations with their marks; unmarked where no parent is known."""
+        return [(mark, line) for mark, line in self.difference] or [("", line) for line in self.equations]
 
 
 @dataclass(frozen=True)

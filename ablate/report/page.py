@@ -18,6 +18,51 @@ from ablate.report.tables import Tables
 
 def render(tables: Tables, facts: Facts, svgs: Mapping[str, bytes]) -> str:
     """The page; `svgs` holds the figures by name."""
+    tasks = facts.task_order(tables.counts["task"])
+    return (
+        _environment()
+        .get_template("template.html")
+        .render(
+            facts=facts,
+            tasks=[facts.task(task) for task in tasks],
+            scored_tasks=list(dict.fromkeys(tables.boxes["task"])),
+            progress=words.progress(tables),
+            findings=words.findings(tables, facts),
+            caveats=words.caveats(tables, facts),
+            figures={name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in svgs.items()},
+            verdicts=_verdicts(tables, facts),
+            sets=words.SETS,
+            digits={task: words.digits(tables, task) for task in tasks},
+            comparisons=_by_task(tables.comparisons),
+            summaries=_by_task(tables.summary),
+            counts=records(tables.counts),
+            chosen={"best": "Best trial by validation", "median": "Median trial by test"},
+            costs=_costs(tables),
+            failures=records(tables.failures),
+            configuration=list(_flat(facts.configuration)),
+            min_trials=MIN_TRIALS,
+        )
+    )
+
+
+def render_gallery(tables: Tables, facts: Facts) -> str:
+    """The gallery: each variant's equations with what it changes, beside its size and its results."""
+    scored_tasks = list(dict.fromkeys(tables.boxes["task"]))
+    return (
+        _environment()
+        .get_template("gallery.html")
+        .render(
+            facts=facts,
+            scored_tasks=scored_tasks,
+            verdicts={(row["variant"], row["task"], row["set"]): row for row in records(tables.comparisons)},
+            sets=words.SETS,
+            digits={task: words.digits(tables, task) for task in scored_tasks},
+            costs=_costs(tables),
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ablate.report", "."),
         autoescape=True,
@@ -31,29 +76,14 @@ def render(tables: Tables, facts: Facts, svgs: Mapping[str, bytes]) -> str:
         "scientific": words.scientific,
         "duration": words.duration,
         "probability": words.probability,
+        "superscript": words.superscript,
         "typeset": typeset,
     }
-    tasks = facts.task_order(tables.counts["task"])
-    return environment.get_template("template.html").render(
-        facts=facts,
-        tasks=[facts.task(task) for task in tasks],
-        scored_tasks=list(dict.fromkeys(tables.boxes["task"])),
-        progress=words.progress(tables),
-        findings=words.findings(tables, facts),
-        caveats=words.caveats(tables, facts),
-        figures={name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in svgs.items()},
-        verdicts=_verdicts(tables, facts),
-        sets=words.SETS,
-        digits={task: words.digits(tables, task) for task in tasks},
-        comparisons=_by_task(tables.comparisons),
-        summaries=_by_task(tables.summary),
-        counts=records(tables.counts),
-        chosen={"best": "Best trial by validation", "median": "Median trial by test"},
-        costs={(row["task"], row["variant"]): row for row in records(tables.summary)},
-        failures=records(tables.failures),
-        configuration=list(_flat(facts.configuration)),
-        min_trials=MIN_TRIALS,
-    )
+    return environment
+
+
+def _costs(tables: Tables) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(row["task"], row["variant"]): row for row in records(tables.summary)}
 
 
 def _by_task(table: Any) -> dict[str, list[dict[str, Any]]]:

@@ -35,6 +35,11 @@ def progress(tables: Tables) -> str:
     return text
 
 
+def superscript(formula: str) -> str:
+    """N^2 as N²."""
+    return formula.replace("^2", "²")
+
+
 def findings(tables: Tables, facts: Facts) -> list[tuple[str, list[str]]]:
     """For each task with a score, its heading and what its tests and its best trials say."""
     return [

@@ -1,4 +1,4 @@
-"""Write a study's report: the page, the figures as PDF and PNG, and the tables behind them."""
+"""Write a study's report: the page, the gallery, the figures as PDF and PNG, and the tables behind them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ablate.report.facts import Facts
 from ablate.report.figures import FIGURES
-from ablate.report.page import render
+from ablate.report.page import render, render_gallery
 from ablate.report.style import theme
 from ablate.report.tables import compute
 
@@ -44,6 +44,7 @@ def write_report(folder: Path, trials: pd.DataFrame, curves: pd.DataFrame, facts
         for kind, picture in pictures.items():
             _write(report / "figures" / f"{name}.{kind}", picture)
     page = report / "index.html"
+    _write(report / "gallery.html", render_gallery(tables, facts).encode())
     _write(page, render(tables, facts, svgs).encode())
     return page
 

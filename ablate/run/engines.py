@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 
 from ablate.cell.engine import choose_engine, kernel_folder
 from ablate.cell.entry import is_ready
-from ablate.plan.study import Plan
+from ablate.plan.config import Config
+from ablate.plan.study import Plan, make_plan
 from ablate.run.processes import follow_parent
 from ablate.run.progress import Progress
-from variants import VARIANTS
 
 
 def choose_engines(plan: Plan, progress: Progress) -> dict[str, str]:
@@ -27,7 +28,7 @@ def choose_engines(plan: Plan, progress: Progress) -> dict[str, str]:
         return engines
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(plan.config.workers, len(names)), context, follow_parent) as pool:
-        futures = {pool.submit(_choose, name, plan.config.engine): name for name in names}
+        futures = {pool.submit(_choose, name, plan.config): name for name in names}
         for done, future in enumerate(as_completed(futures)):
             progress.step("compiling kernels", done + 1, len(names))
             engines[futures[future]], reason = future.result()
@@ -36,5 +37,6 @@ def choose_engines(plan: Plan, progress: Progress) -> dict[str, str]:
     return engines
 
 
-def _choose(name: str, engine: str) -> tuple[str, str]:
-    return choose_engine(VARIANTS[name].trace, name, engine)
+def _choose(name: str, config: Config) -> tuple[str, str]:
+    (variant,) = make_plan(replace(config, variants=(name,))).variants
+    return choose_engine(variant.trace, name, config.engine)

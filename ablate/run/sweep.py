@@ -46,6 +46,7 @@ def run_study(plan: Plan, *, fresh: bool, command: str) -> int:
     try:
         if not fresh:
             _check_data(folder, facts)
+            _check_variants(folder, facts)
         folder.open(config, fresh)
         folder.write_facts(merge(folder.facts(), facts))
         folder.tables.tidy()
@@ -118,6 +119,17 @@ def _check_data(folder: StudyFolder, facts: dict[str, Any]) -> None:
             raise UserError(
                 f"study {folder.name!r} was made with other data for {name}: {before['source']} there, "
                 f"{now['source']} here. Give --study another name, or --fresh to start it anew"
+            )
+
+
+def _check_variants(folder: StudyFolder, facts: dict[str, Any]) -> None:
+    """Refuse to go on in a study whose trials trained other equations under the same name."""
+    for name, before in folder.facts().get("variants", {}).items():
+        now = facts["variants"].get(name, before)
+        if any(now.get(key) != before.get(key) for key in ("equations", "initial")):
+            raise UserError(
+                f"study {folder.name!r} was made with other equations for {name} than it has now. "
+                "Give --study another name, or --fresh to start it anew"
             )
 
 

@@ -65,7 +65,7 @@ def _run(plan: Plan, trial: Coordinates) -> Result:
         outcome = run_trial(
             task,
             _dataset(task.name, plan.config.data.get(task.name)),
-            variant.trace,
+            variant,
             _layer(variant.name, plan.engines[variant.name]),
             plan.draws(trial),
             plan.hyperparameters(trial),

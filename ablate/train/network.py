@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ablate.cell.engine import Layer
-from ablate.cell.trace import Trace
 from ablate.plan.config import Training
 from ablate.plan.coordinates import Draws
 from ablate.train.parameters import Parameters
+from variants import Variant
 
 
 class Network:
@@ -19,32 +19,41 @@ class Network:
     more than the arithmetic of layers this small.
 
     Args:
-        trace: the variant's trace.
+        variant: the recurrent cell.
         layer: the engine that runs it.
         M, N, K: the sizes of input, recurrent layer and output.
     """
 
-    def __init__(self, trace: Trace, layer: Layer, M: int, N: int, K: int) -> None:
-        self.trace = trace
+    def __init__(self, variant: Variant, layer: Layer, M: int, N: int, K: int) -> None:
+        self.variant = variant
+        stacks = variant.trace.stacks
         self.parameters = Parameters(
-            [*((stack.key, stack.sized(M, N)) for stack in trace.stacks), ("W_output", (K, N)), ("b_output", (K,))]
+            [*((stack.key, stack.sized(M, N)) for stack in stacks), ("W_output", (K, N)), ("b_output", (K,))]
         )
         weights, gradients = self.parameters.weights, self.parameters.gradients
-        keys = [stack.key for stack in trace.stacks]
+        keys = [stack.key for stack in stacks]
         self._recurrent = layer.bind({key: weights[key] for key in keys}, {key: gradients[key] for key in keys})
 
-    def initialise(self, draws: Draws, training: Training) -> None:
-        """Draw every weight from N(0, weight_spread), each by its name, so that variants share what they share."""
+    def initialise(self, draws: Draws, training: Training, longest: int) -> None:
+        """Draw every weight from N(0, weight_spread), each by its name, so that variants share what they share.
+
+        Where a variant says how a weight starts, that holds; `longest` is the longest training sequence, in frames.
+        """
         for name, weight in self.named_weights().items():
-            values = draws.generator("weight", name).standard_normal(tuple(weight.shape)) * training.weight_spread
-            weight.copy_(torch.from_numpy(values + (training.forget_bias if name == "b_f" else 0.0)))
+            generator = draws.generator("weight", name)
+            values = generator.standard_normal(tuple(weight.shape)) * training.weight_spread
+            if name in self.variant.initial:
+                values = self.variant.initial[name](values, generator, longest)
+            elif name == "b_f":
+                values += training.forget_bias
+            weight.copy_(torch.from_numpy(values))
 
     def named_weights(self) -> dict[str, Tensor]:
         """Every weight by its name in the equations, a view in the shape that it has there."""
         weights = self.parameters.weights
         named = {
             weight.name: stack.weight(weights[stack.key], k)
-            for stack in self.trace.stacks
+            for stack in self.variant.trace.stacks
             for k, weight in enumerate(stack.weights)
         }
         return named | {name: weights[name] for name in ("W_output", "b_output")}

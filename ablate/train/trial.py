@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ablate.cell.engine import Layer
-from ablate.cell.trace import Trace
 from ablate.plan.config import Training
 from ablate.plan.coordinates import Draws
 from ablate.train.batches import Batch, Frames, by_length
@@ -16,6 +15,7 @@ from ablate.train.network import Network
 from ablate.train.objective import OBJECTIVES, Objective
 from ablate.train.optimiser import Optimiser, make_optimiser
 from tasks.registry import Dataset, Sequences, Task
+from variants import Variant
 
 # Sequences evaluated at once: enough to fill the products, few enough to stay small in memory.
 EVALUATION_BATCH = 64
@@ -38,7 +38,7 @@ class Outcome:
 def run_trial(
     task: Task,
     data: Dataset,
-    trace: Trace,
+    variant: Variant,
     layer: Layer,
     draws: Draws,
     hyperparameters: dict[str, float | int],
@@ -50,8 +50,8 @@ def run_trial(
     and test are without noise. A loss that is not finite ends the trial as diverged.
     """
     started = time.perf_counter()
-    network = Network(trace, layer, task.input_size, int(hyperparameters["hidden_size"]), task.output_size)
-    network.initialise(draws, training)
+    network = Network(variant, layer, task.input_size, int(hyperparameters["hidden_size"]), task.output_size)
+    network.initialise(draws, training, int(data.splits["train"].lengths.max()))
     objective = OBJECTIVES[task.outputs]
     optimiser = make_optimiser(network.parameters, hyperparameters, training)
     outcome = Outcome("completed", parameters=network.parameters.flat.numel())

@@ -1,0 +1,93 @@
+"""Initial weights that a variant brings along, where its paper says so; all others are the study's.
+
+A variant names them with its decorator, by weight: `initial={"b_f": Plus(1)}`. Each takes the study's own draw for the
+weight, so that variants share what they have in common, and gives what the variant starts with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+class Initial(Protocol):
+    """How a weight starts; `str()` of it says so in a few words."""
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        """The initial value.
+
+        Args:
+            drawn: the study's own draw, in the weight's shape.
+            generator: the stream of random numbers of this weight in this trial, behind that draw.
+            longest: frames of the longest training sequence.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Plus:
+    """The study's draw, shifted: a bias that opens a gate (Gers et al. 2000; Jozefowicz et al. 2015)."""
+
+    shift: float
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        return drawn + self.shift
+
+    def __str__(self) -> str:
+        return f"the study's draw {'+' if self.shift >= 0 else '-'} {abs(self.shift):g}"
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One number."""
+
+    value: float
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        return np.full_like(drawn, self.value)
+
+    def __str__(self) -> str:
+        return f"{self.value:g}"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The identity matrix, so that a state stays as it is (Le et al. 2015)."""
+
+    scale: float = 1.0
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        return self.scale * np.eye(*drawn.shape)
+
+    def __str__(self) -> str:
+        return "the identity" if self.scale == 1 else f"{self.scale:g} times the identity"
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """A uniform draw."""
+
+    low: float
+    high: float
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        return generator.uniform(self.low, self.high, drawn.shape)
+
+    def __str__(self) -> str:
+        return f"uniform on [{self.low:g}, {self.high:g}]"
+
+
+@dataclass(frozen=True)
+class Chrono:
+    """Memories of all lengths up to that of the sequences: the log of a uniform draw (Tallec and Ollivier 2018)."""
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        return np.log(generator.uniform(1, max(longest - 1, 2), drawn.shape))
+
+    def __str__(self) -> str:
+        return "log of a uniform draw on [1, longest sequence - 1] (chrono)"
