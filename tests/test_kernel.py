@@ -32,13 +32,19 @@ def assert_close(ours: torch.Tensor, theirs: torch.Tensor, relative: float) -> N
 
 
 def compare(equations: Trace, one: object, other: object, T: int, B: int, M: int, N: int) -> None:
-    """Outputs, last state and all gradients of two layers, with weights as a trial draws them."""
+    """Outputs, last state and all gradients of two layers, with weights as a trial draws them.
+
+    Where these would make a large net chaotic they are smaller: there any rounding grows, whatever computes it.
+    """
     generator = torch.Generator().manual_seed(0)
+    spread = min(0.1, 0.7 * N**-0.5)
     results = []
     for layer in (one, other):
         generator.manual_seed(0)
         weights = {
-            stack.key: (0.1 * torch.randn(stack.sized(M, N), generator=generator, dtype=torch.float64)).requires_grad_()
+            stack.key: (
+                spread * torch.randn(stack.sized(M, N), generator=generator, dtype=torch.float64)
+            ).requires_grad_()
             for stack in equations.stacks
         }
         x = torch.randn(T, B, M, generator=generator, dtype=torch.float64).requires_grad_()
@@ -56,7 +62,7 @@ def compare(equations: Trace, one: object, other: object, T: int, B: int, M: int
 
 
 @every_variant
-@pytest.mark.parametrize("N", [1, 20, 33, 200])
+@pytest.mark.parametrize("N", [33, *(pytest.param(N, marks=pytest.mark.slow) for N in (1, 20, 200))])
 def test_equals_the_reference_over_a_thousand_steps(variant: Variant, N: int) -> None:
     compare(variant.trace, layer_of(variant, "cpu"), layer_of(variant), T=1000, B=1, M=5, N=N)
 
