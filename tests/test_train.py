@@ -140,6 +140,27 @@ def test_variants_share_the_weights_that_they_have_in_common() -> None:
     assert all(torch.equal(vanilla[key], value) for key, value in without.items())
 
 
+def test_a_variant_says_how_its_weights_start() -> None:
+    """Where its paper says so, that holds whatever the study says; all other weights are the study's."""
+
+    def initial(name: str, longest: int = 100) -> dict[str, torch.Tensor]:
+        network = make_network(name)
+        network.initialise(Draws(0, Coordinates("music", name, 0)), Training(forget_bias=5.0), longest)
+        return network.named_weights()
+
+    vanilla, biased = initial("V"), initial("V-b")
+    torch.testing.assert_close(biased["b_f"], vanilla["b_f"] - 5 + 1)
+    assert all(torch.equal(biased[name], weight) for name, weight in vanilla.items() if name != "b_f")
+    identity = initial("IRNN")
+    assert torch.equal(identity["R_h"], torch.eye(6)) and not identity["b_h"].any()
+    assert torch.equal(identity["W_h"], initial("SRN")["W_h"])
+    chrono = initial("JANET")["b_f"]
+    assert (0 <= chrono).all() and (chrono <= math.log(99)).all() and chrono.std() > 0.1
+    assert initial("JANET", longest=1)["b_f"].isfinite().all()
+    independent = initial("IndRNN")["u"]
+    assert (0 <= independent).all() and (independent <= 1).all() and independent.std() > 0.1
+
+
 def make_network(name: str = "V", engine: str = "cpu") -> Network:
     variant = VARIANTS[name]
     return Network(variant, make_layer(variant.equations, variant.trace, variant.name, engine), 88, 6, 88)

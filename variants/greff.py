@@ -4,7 +4,8 @@
 
 The paper's letters: x is the input, y the block output, c the cell, z the block input, i, f and o the input, forget
 and output gates. `w.z(x, y)` is W_z x + R_z y + b_z; `w.p_i * c` is a peephole, one weight a unit. Each variant
-changes one thing about V, the vanilla LSTM.
+changes one thing about V, the vanilla LSTM; each is written in full all the same, since a cell is read as a whole, and
+`--describe` and the gallery show what it changes.
 """
 
 from ablate.cell.language import sigmoid, tanh
