@@ -16,7 +16,6 @@ from ablate.plan.coordinates import Coordinates, Draws
 from ablate.report.style import theme
 from ablate.train.batches import Frames
 from ablate.train.network import Network
-from ablate.train.objective import OBJECTIVES
 from ablate.train.optimiser import make_optimiser
 from ablate.train.trial import evaluate, train_epoch
 from benchmarks import plain
@@ -57,13 +56,13 @@ def _ablate(name: str, engine: str, size: int) -> Callable[[], object]:
     network.initialise(draws, training, 100)
     settings: dict[str, float | int] = {"learning_rate": RATE, "momentum": MOMENTUM}
     optimiser = make_optimiser(network.parameters, settings, training)
-    objective, frames = OBJECTIVES[task.outputs], Frames(data.splits["train"])
+    frames = Frames(data.splits["train"])
 
     def epoch() -> float:
         frames.add_noise(draws.generator("noise", 1), NOISE)
         order = draws.generator("order", 1).permutation(len(data.splits["train"]))
-        train_epoch(network, objective, optimiser, frames.batches(order, 1))
-        return evaluate(network, objective, data.splits["validation"])
+        train_epoch(network, task.outputs, optimiser, frames.batches(order, 1))
+        return evaluate(network, task.outputs, data.splits["validation"])
 
     return epoch
 

@@ -26,14 +26,22 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Sequences:
-    """The sequences of one split, laid end to end; sequence k has `lengths[k]` frames."""
+    """The sequences of one split, laid end to end; sequence k has `lengths[k]` frames.
+
+    The targets of a softmax layer are classes, one number each: K is 1 there.
+    """
 
     inputs: npt.NDArray[np.generic]  # (frames, M)
-    targets: npt.NDArray[np.generic]  # (frames, K)
+    targets: npt.NDArray[np.generic]  # (frames, K), or (sequences, K) where a sequence has one answer, at its end
     lengths: npt.NDArray[np.int64]  # (sequences,)
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether a sequence has one answer, at its last frame, and not one at every frame."""
+        return len(self.targets) != len(self.inputs)
 
 
 @dataclass(frozen=True)
@@ -81,8 +89,9 @@ def file_fingerprint(path: Path | None) -> str:
 class Task:
     """A data set with an output layer and a score.
 
-    `outputs` names the output layer with its loss; `bernoulli` is a sigmoid layer with K independent units,
-    scored in nats per frame.
+    `outputs` names the output layer with its loss and score: `bernoulli` is a sigmoid layer with K independent units,
+    scored in nats; `softmax` chooses one of K classes, scored by the error in per cent; `squared` gives K numbers,
+    scored by the squared error. A score is the mean over all answers of a split.
     """
 
     name: str
@@ -90,7 +99,7 @@ class Task:
     description: str  # source, licence, shapes, metric, direction, splits: what --describe prints
     input_size: int  # M
     output_size: int  # K
-    outputs: Literal["bernoulli"]
+    outputs: Literal["bernoulli", "softmax", "squared"]
     metric: str  # "nats per frame"
     load: Callable[[Path | None, Progress], Dataset]  # the user's own copy, or the embedded data when None
     baseline: Callable[[Dataset], float]  # the test score of the best constant predictor

@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 
 from ablate.cache import default_cache_folder
+from ablate.cell.engine import make_layer
 from ablate.errors import UserError
+from ablate.plan.config import Training
+from ablate.plan.coordinates import Coordinates, Draws
+from ablate.train.trial import Outcome, run_trial
 from tasks import TASKS, cache
 from tasks.cache import open_dataset
 from tasks.registry import SPLITS, Dataset, Progress, Sequences, Task, content_hash
+from variants import VARIANTS
 
 
 def quiet(what: str, done: int, total: int) -> None:
@@ -35,11 +40,9 @@ def dataset(task: Task) -> Dataset:
 def sequences_of(dataset: Dataset, split: str) -> list[bytes]:
     """Each sequence of a split as bytes."""
     found = dataset.splits[split]
-    ends = np.cumsum(found.lengths)
-    return [
-        found.inputs[end - length : end].tobytes() + found.targets[end - length : end].tobytes()
-        for end, length in zip(ends, found.lengths, strict=True)
-    ]
+    cuts = np.cumsum(found.lengths)[:-1]
+    targets = found.targets if found.at_end else np.split(found.targets, cuts)
+    return [x.tobytes() + y.tobytes() for x, y in zip(np.split(found.inputs, cuts), targets, strict=True)]
 
 
 def test_says_what_it_is(task: Task) -> None:
@@ -57,10 +60,13 @@ def test_shapes_and_types(task: Task, dataset: Dataset) -> None:
         assert len(sequences) > 0 and sequences.lengths.min() >= 1
         assert sequences.lengths.dtype == np.int64 and sequences.lengths.shape == (len(sequences),)
         assert sequences.inputs.shape == (frames, task.input_size)
-        assert sequences.targets.shape == (frames, task.output_size)
+        answers = len(sequences) if sequences.at_end else frames
+        assert sequences.targets.shape == (answers, 1 if task.outputs == "softmax" else task.output_size)
         assert np.isfinite(sequences.inputs).all()
         if task.outputs == "bernoulli":
             assert sequences.targets.dtype == np.uint8 and sequences.targets.max() == 1
+        if task.outputs == "softmax":
+            assert sequences.targets.dtype == np.uint8 and sequences.targets.max() == task.output_size - 1
 
 
 def test_splits_are_disjoint(dataset: Dataset) -> None:
@@ -75,6 +81,37 @@ def test_the_hash_is_of_the_numbers(dataset: Dataset) -> None:
 def test_baseline_is_a_score(task: Task, dataset: Dataset) -> None:
     score = task.baseline(dataset)
     assert type(score) is float and np.isfinite(score) and score > 0
+
+
+def run(task: Task, dataset: Dataset, engine: str, sequences: int, epochs: int) -> Outcome:
+    """The LSTM with a forget bias, trained and judged on the first training sequences."""
+    train, variant = dataset.splits["train"], VARIANTS["NP-b"]
+    lengths = train.lengths[:sequences]
+    frames = int(lengths.sum())
+    few = Sequences(train.inputs[:frames], train.targets[: len(lengths) if train.at_end else frames], lengths)
+    return run_trial(
+        task,
+        replace(dataset, splits=dict.fromkeys(SPLITS, few)),
+        variant,
+        make_layer(variant.equations, variant.trace, variant.name, engine),
+        Draws(0, Coordinates(task.name, variant.name, 0)),
+        {"hidden_size": 30, "learning_rate": 5e-3, "momentum": 0.9, "input_noise": 0.0},
+        Training(epochs=epochs, optimiser="adam"),
+    )
+
+
+def test_is_learnt(task: Task, dataset: Dataset) -> None:
+    """It leaves the best constant predictor behind."""
+    outcome = run(task, dataset, "cpu", sequences=300, epochs=20)
+    assert outcome.state == "completed"
+    assert outcome.curve[-1][1] < outcome.curve[0][1]
+    assert outcome.test < 0.9 * task.baseline(dataset)
+
+
+def test_engines_agree(task: Task, dataset: Dataset) -> None:
+    one, other = (run(task, dataset, engine, sequences=8, epochs=2) for engine in ("cpu", "reference"))
+    for ours, theirs in zip(one.curve, other.curve, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3)
 
 
 def test_importing_the_tasks_is_light() -> None:

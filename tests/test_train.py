@@ -15,7 +15,7 @@ from ablate.plan.config import Training
 from ablate.plan.coordinates import Coordinates, Draws
 from ablate.train.batches import Batch, Frames
 from ablate.train.network import Network
-from ablate.train.objective import bernoulli
+from ablate.train.objective import OBJECTIVES, judge
 from ablate.train.optimiser import make_optimiser
 from ablate.train.parameters import Parameters
 from ablate.train.trial import Outcome, run_trial
@@ -179,8 +179,8 @@ def test_padding_changes_no_loss() -> None:
     network = make_network()
     network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(), 11)
     frames = Frames(DATA.splits["test"])
-    together = [bernoulli(network.forward(batch.x), batch) for batch in frames.batches(np.arange(6), 6)]
-    alone = [bernoulli(network.forward(batch.x), batch) for batch in frames.batches(np.arange(6), 1)]
+    together = [judge("bernoulli", network.forward(batch.x), batch)[0] for batch in frames.batches(np.arange(6), 6)]
+    alone = [judge("bernoulli", network.forward(batch.x), batch)[0] for batch in frames.batches(np.arange(6), 1)]
     assert len(together) == 1 and len(alone) == 6
     assert together[0] == pytest.approx(sum(alone), rel=1e-5)
 
@@ -194,7 +194,7 @@ def test_gradients_are_the_frameworks(name: str, engine: str, size: int) -> None
     network.initialise(Draws(0, Coordinates("music", name, 0)), Training(weight_spread=0.5), 11)
     batch = next(Frames(DATA.splits["train"]).batches(np.arange(size), size))
     outputs = network.forward(batch.x)
-    loss = bernoulli(outputs, batch, 0.5)
+    loss, _ = judge("bernoulli", outputs, batch, 0.5)
     network.backward(outputs)
     weights = {key: weight.clone().requires_grad_() for key, weight in network.parameters.weights.items()}
     y, _ = make_layer(variant.equations, variant.trace, name, "reference")(batch.x, weights)
@@ -208,14 +208,47 @@ def test_gradients_are_the_frameworks(name: str, engine: str, size: int) -> None
         torch.testing.assert_close(network.parameters.gradients[key], weight.grad, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("at_end", [False, True])
+@pytest.mark.parametrize("objective", ["softmax", "squared"])
+def test_losses_are_the_frameworks(objective: str, at_end: bool) -> None:
+    """Loss, score and derivatives against PyTorch's, with padding, at every frame and at the last one."""
+    generator = torch.Generator().manual_seed(0)
+    outputs = (3 * torch.randn(5, 2, 4, generator=generator)).requires_grad_()
+    lengths = torch.tensor([5, 3])
+    if objective == "softmax":
+        targets = torch.randint(4, (1 if at_end else 5, 2, 1), generator=generator)
+    else:
+        targets = torch.randn(1 if at_end else 5, 2, 4, generator=generator)
+    scored = [(b, t) for b in range(2) for t in range(int(lengths[b])) if not at_end or t == lengths[b] - 1]
+    loss, score = torch.zeros(()), 0.0
+    for b, t in scored:
+        row, target = outputs[t, b], targets[0 if at_end else t, b]
+        if objective == "softmax":
+            loss = loss + torch.nn.functional.cross_entropy(row, target[0])
+            score += 100 * float(row.argmax() != target[0])
+        else:
+            loss = loss + (row - target).square().sum()
+    (0.5 * loss).backward()
+    kind = np.uint8 if objective == "softmax" else np.float32
+    batch = Batch(outputs, targets.numpy().astype(kind), lengths.numpy(), at_end)
+    assert batch.answers == len(scored)
+    ours = outputs.detach().clone()
+    found = judge(objective, ours, batch, 0.5)
+    assert found[0] == pytest.approx(loss.item(), rel=1e-5)
+    assert found[1] == pytest.approx(score if objective == "softmax" else loss.item(), rel=1e-5)
+    torch.testing.assert_close(ours, outputs.grad)
+
+
 def test_a_loss_of_extreme_outputs_is_right() -> None:
     """Certain and right costs nothing, certain and wrong costs its margin; what is not a number comes out as one."""
     outputs = torch.tensor([100.0, -100.0, 100.0, -1000.0, 0.0]).reshape(1, 1, 5)
     batch = Batch(outputs, np.array([[[1, 0, 0, 1, 1]]], np.uint8), np.array([1]))
-    assert bernoulli(outputs, batch) == pytest.approx(100 + 1000 + math.log(2), rel=1e-6)
+    assert judge("bernoulli", outputs, batch) == (pytest.approx(100 + 1000 + math.log(2), rel=1e-6),) * 2
     torch.testing.assert_close(outputs.flatten(), torch.tensor([0.0, 0.0, 1.0, -1.0, -0.5]))
     for bad in (math.nan, math.inf):
-        assert math.isnan(bernoulli(torch.full((1, 1, 5), bad), batch))
+        for objective in OBJECTIVES:
+            loss, score = judge(objective, torch.full((1, 1, 5), bad), batch)
+            assert math.isnan(loss) and math.isnan(score)
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])

@@ -20,13 +20,14 @@ class Batch:
     """B sequences of up to T frames."""
 
     x: Tensor  # (T, B, M), float32
-    targets: Array  # (T, B, K)
+    targets: Array  # (T, B, K), or (1, B, K) where a sequence has one answer
     lengths: npt.NDArray[np.int64]  # (B,): frames beyond them are padding
+    at_end: bool = False  # whether a sequence has one answer, at its last frame, and not one at every frame
 
     @property
-    def frames(self) -> int:
-        """Without the padding."""
-        return int(self.lengths.sum())
+    def answers(self) -> int:
+        """How many answers are scored."""
+        return len(self.lengths) if self.at_end else int(self.lengths.sum())
 
 
 class Frames:
@@ -39,6 +40,7 @@ class Frames:
         self._targets = np.asarray(data.targets)
         self._lengths = np.asarray(data.lengths)
         self._starts = np.cumsum(self._lengths) - self._lengths
+        self._at_end = data.at_end
 
     def add_noise(self, generator: np.random.Generator, spread: float) -> None:
         """Lay fresh Gaussian noise over the inputs."""
@@ -60,19 +62,21 @@ class Frames:
             if len(chosen) == 1:  # nothing to pad, so nothing to copy
                 start = self._starts[chosen[0]]
                 frames = slice(start, start + lengths[0])
-                x, targets = self._inputs[frames, None], self._targets[frames, None]
+                x = self._inputs[frames, None]
+                targets = self._targets[chosen, None] if self._at_end else self._targets[frames, None]
             else:
                 x, targets = self._padded(chosen, lengths)
-            yield Batch(torch.from_numpy(x), targets, lengths)
+            yield Batch(torch.from_numpy(x), targets, lengths, self._at_end)
 
     def _padded(self, chosen: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> tuple[Array, Array]:
         longest = int(lengths.max())
         x = np.zeros((longest, len(chosen), self._inputs.shape[1]), np.float32)
-        targets = np.zeros((longest, len(chosen), self._targets.shape[1]), self._targets.dtype)
+        steps = 1 if self._at_end else longest
+        targets = np.zeros((steps, len(chosen), self._targets.shape[1]), self._targets.dtype)
         for column, (k, length) in enumerate(zip(chosen, lengths, strict=True)):
             frames = slice(self._starts[k], self._starts[k] + length)
             x[:length, column] = self._inputs[frames]
-            targets[:length, column] = self._targets[frames]
+            targets[: 1 if self._at_end else length, column] = self._targets[k if self._at_end else frames]
         return x, targets
 
 

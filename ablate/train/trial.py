@@ -12,7 +12,7 @@ from ablate.plan.config import Training
 from ablate.plan.coordinates import Draws
 from ablate.train.batches import Batch, Frames, by_length
 from ablate.train.network import Network
-from ablate.train.objective import OBJECTIVES, Objective
+from ablate.train.objective import judge
 from ablate.train.optimiser import Optimiser, make_optimiser
 from tasks.registry import Dataset, Sequences, Task
 from variants import Variant
@@ -52,7 +52,6 @@ def run_trial(
     started = time.perf_counter()
     network = Network(variant, layer, task.input_size, int(hyperparameters["hidden_size"]), task.output_size)
     network.initialise(draws, training, int(data.splits["train"].lengths.max()))
-    objective = OBJECTIVES[task.outputs]
     optimiser = make_optimiser(network.parameters, hyperparameters, training)
     outcome = Outcome("completed", parameters=network.parameters.flat.numel())
     best = network.parameters.flat.clone()
@@ -60,8 +59,8 @@ def run_trial(
     for epoch in range(1, training.epochs + 1):
         frames.add_noise(draws.generator("noise", epoch), float(hyperparameters["input_noise"]))
         order = draws.generator("order", epoch).permutation(len(data.splits["train"]))
-        train = train_epoch(network, objective, optimiser, frames.batches(order, training.batch_size))
-        validation = evaluate(network, objective, data.splits["validation"]) if math.isfinite(train) else math.nan
+        train = train_epoch(network, task.outputs, optimiser, frames.batches(order, training.batch_size))
+        validation = evaluate(network, task.outputs, data.splits["validation"]) if math.isfinite(train) else math.nan
         outcome.epochs = epoch
         outcome.curve.append((epoch, train, validation))
         if not math.isfinite(validation):
@@ -74,32 +73,30 @@ def run_trial(
             break
     if outcome.state == "completed":
         network.parameters.flat.copy_(best)
-        outcome.test = evaluate(network, objective, data.splits["test"])
+        outcome.test = evaluate(network, task.outputs, data.splits["test"])
     else:
         outcome.validation, outcome.best_epoch = math.nan, None
     outcome.seconds = time.perf_counter() - started
     return outcome
 
 
-def train_epoch(network: Network, objective: Objective, optimiser: Optimiser, batches: Iterable[Batch]) -> float:
-    """One pass over the training sequences; the mean loss a frame, NaN as soon as one is not finite."""
-    total, frames = 0.0, 0
+def train_epoch(network: Network, objective: str, optimiser: Optimiser, batches: Iterable[Batch]) -> float:
+    """One pass over the training sequences; the mean score of an answer, NaN as soon as a loss is not finite."""
+    total, answers = 0.0, 0
     for batch in batches:
         outputs = network.forward(batch.x)
-        loss = objective(outputs, batch, 1 / len(batch.lengths))
-        if not math.isfinite(loss):
+        _, score = judge(objective, outputs, batch, 1 / len(batch.lengths))
+        if not math.isfinite(score):
             return math.nan
         network.backward(outputs)
         optimiser.step()
-        total += loss
-        frames += batch.frames
-    return total / frames
+        total += score
+        answers += batch.answers
+    return total / answers
 
 
-def evaluate(network: Network, objective: Objective, data: Sequences) -> float:
-    """The mean loss a frame over all frames of a split."""
-    total = sum(
-        objective(network.forward(batch.x, training=False), batch, 1.0)
-        for batch in Frames(data).batches(by_length(data), EVALUATION_BATCH)
-    )
-    return total / int(data.lengths.sum())
+def evaluate(network: Network, objective: str, data: Sequences) -> float:
+    """The mean score of an answer over all answers of a split; NaN where a loss is not finite."""
+    batches = Frames(data).batches(by_length(data), EVALUATION_BATCH)
+    total = sum(judge(objective, network.forward(batch.x, training=False), batch)[1] for batch in batches)
+    return total / len(data.targets)
