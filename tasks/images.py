@@ -79,7 +79,7 @@ for name, order, permuted in (("digits", "", False), ("digits-permuted", " in on
             input_size=1,
             output_size=CLASSES,
             outputs="softmax",
-            metric="error in %",
+            metric="% error",
             load=load_one,
             baseline=baseline,
             groups=("images",),

@@ -1,8 +1,8 @@
-"""LaTeX to inline SVG, by matplotlib's own typesetter: no network, no LaTeX installation."""
+"""LaTeX to SVG, by matplotlib's own typesetter: no network, no LaTeX installation."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,31 @@ _GRID = 20  # outlines are drawn in whole twentieths of a px, which keeps them s
 _LETTERS = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C", Outline.CLOSEPOLY: "Z"}
 
 
-@lru_cache(maxsize=4096)
-def typeset(latex: str) -> Markup | None:
-    """The equation as an SVG element in the colour of the text around it; None if it cannot be typeset.
+@dataclass(frozen=True)
+class Equation:
+    """An equation's outline; a page defines it once under a name and shows it wherever it stands."""
 
-    Variants share most of their equations, so each is typeset once.
-    """
+    latex: str
+    name: str
+    data: str
+    box: tuple[float, float, float, float]  # left, top, width, height in px
+
+    @property
+    def definition(self) -> Markup:
+        return Markup('<path id="{}" d="{}"/>').format(self.name, self.data)
+
+    def __html__(self) -> str:
+        """An SVG element in the colour of the text around it."""
+        _, _, width, height = self.box
+        view = " ".join(str(round(_GRID * edge)) for edge in self.box)
+        return Markup(
+            '<svg class="equation" role="img" aria-label="{}" width="{:.1f}" height="{:.1f}" '
+            'viewBox="{}"><use href="#{}" fill="currentColor"/></svg>'
+        ).format(self.latex, width, height, view, self.name)
+
+
+def typeset(latex: str, name: str) -> Equation | None:
+    """The equation; None if it cannot be typeset."""
     try:
         outline = TextPath((0, 0), f"${latex}$", size=_SIZE, prop=FontProperties(math_fontfamily="cm"))
     except ValueError:
@@ -33,12 +52,7 @@ def typeset(latex: str) -> Markup | None:
         if code in _LETTERS
     )
     # The y-axis of an SVG points down.
-    left, top, width, height = box.x0 - 1, -box.y1 - 1, box.width + 2, box.height + 2
-    view = " ".join(str(round(_GRID * edge)) for edge in (left, top, width, height))
-    return Markup(
-        '<svg class="equation" role="img" aria-label="{}" width="{:.1f}" height="{:.1f}" '
-        'viewBox="{}"><path fill="currentColor" d="{}"/></svg>'
-    ).format(latex, width, height, view, data)
+    return Equation(latex, name, data, (box.x0 - 1, -box.y1 - 1, box.width + 2, box.height + 2))
 
 
 def _points(points: npt.NDArray[np.float64]) -> str:

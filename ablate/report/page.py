@@ -48,17 +48,17 @@ def render(tables: Tables, facts: Facts, svgs: Mapping[str, bytes]) -> str:
 def render_gallery(tables: Tables, facts: Facts) -> str:
     """The gallery: each variant's equations with what it changes, beside its size and its results."""
     scored_tasks = list(dict.fromkeys(tables.boxes["task"]))
-    return (
-        _environment()
-        .get_template("gallery.html")
-        .render(
-            facts=facts,
-            scored_tasks=scored_tasks,
-            verdicts={(row["variant"], row["task"], row["set"]): row for row in records(tables.comparisons)},
-            sets=words.SETS,
-            digits={task: words.digits(tables, task) for task in scored_tasks},
-            costs=_costs(tables),
-        )
+    # Variants share most of their equations, so each is defined once.
+    lines = dict.fromkeys(line for variant in facts.variants for _, line in variant.marked)
+    template = _environment().get_template("gallery.html")
+    return template.render(
+        facts=facts,
+        equations={line: typeset(line, f"equation-{k}") for k, line in enumerate(lines)},
+        scored_tasks=scored_tasks,
+        verdicts={(row["variant"], row["task"], row["set"]): row for row in records(tables.comparisons)},
+        sets=words.SETS,
+        digits={task: words.digits(tables, task) for task in scored_tasks},
+        costs=_costs(tables),
     )
 
 
@@ -77,7 +77,6 @@ def _environment() -> jinja2.Environment:
         "duration": words.duration,
         "probability": words.probability,
         "superscript": words.superscript,
-        "typeset": typeset,
     }
     return environment
 
