@@ -89,7 +89,7 @@ def blank(message: str) -> Figure:
 
 def snug() -> ConstrainedLayoutEngine:
     """A layout that leaves room between panels for their labels."""
-    return ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.04)
+    return ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.08)
 
 
 def padded(low: float, high: float) -> tuple[float, float]:
