@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--study", metavar="NAME", help="the folder under results/; the preset's name by default")
     where.add_argument("--fresh", action="store_true", help="start the study anew: its old results are deleted")
     where.add_argument("--results", metavar="DIR", help="the folder of all studies; results by default")
-    where.add_argument("--jobs", type=int, metavar="N", help="worker processes, one thread each; one a core by default")
+    where.add_argument(
+        "--jobs", type=int, metavar="N", help="worker processes, one thread each; one a core by default, or if 0"
+    )
     where.add_argument("--engine", metavar="NAME", help="'auto', 'cpu' (compiled kernels) or 'reference'")
     where.add_argument("--tracking-uri", metavar="URI", help="an MLflow server instead of results/mlflow.db")
     where.add_argument("--storage", metavar="URL", help="an Optuna database instead of the study's journal file")

@@ -38,6 +38,8 @@ class Registry(Generic[E]):
                 f"{self.kind} {entry.name!r} is defined twice: at {taken.defined_at} and at {entry.defined_at}; "
                 "rename one of them"
             )
+        for name in {entry.name} & set(self.groups()) or {each.name for each in self} & set(entry.groups):
+            raise UserError(f"{entry.defined_at}: {name!r} would be both a {self.kind} and a group; rename one of them")
         self._entries[entry.name.lower()] = entry
         return entry
 
@@ -68,9 +70,11 @@ class Registry(Generic[E]):
         """The entries that names and groups stand for, each once, in the order asked for."""
         groups = self.groups()
         chosen: dict[str, E] = {}
+        names = {entry.name for entry in self}
         for word in wanted:
-            # A name wins over a group of the same spelling, so that a group can never hide an entry.
-            members = [self[word]] if word in self else groups.get(word.lower())
+            # As it is spelled, and only then without regard to case: GRU is an entry, gru a group.
+            known = word in names or (word in self and word not in groups)
+            members = [self[word]] if known else groups.get(word.lower())
             if members is None:
                 raise UserError(self._unknown(word))
             chosen.update({entry.name: entry for entry in members})

@@ -21,6 +21,7 @@ from ablate.cell.numeric import sigmoid as kernel_sigmoid
 from ablate.cell.numeric import tanh as kernel_tanh
 from ablate.cell.reference import ReferenceLayer
 from ablate.cell.trace import Trace, trace
+from ablate.cell.typeset import text
 from tests.test_variants import every_variant, layer_of
 from variants import Variant
 
@@ -101,6 +102,20 @@ def test_every_word_has_its_derivative(B: int) -> None:
     compare(equations, CompiledLayer(kernel), ReferenceLayer(everything, equations), T=30, B=B, M=4, N=9)
 
 
+def test_a_map_may_read_a_map() -> None:
+    def nested(x, h, c, w):
+        r = sigmoid(w.r(x, h))
+        n = tanh(w.n(x, w.m(r * h), w.k(x)))
+        k = w.e(h)
+        return n * k + tanh(w.d(k)), k - c
+
+    equations = trace(nested, "nested")
+    assert text(equations)[1] == "n = tanh(W_n x + R_n (R_m (h'*r) + b_m) + R_2n (W_k x + b_k) + b_n)"
+    assert text(equations)[-1] == "c = k - c'"
+    kernel = prepare_kernel(equations, "nested")
+    compare(equations, CompiledLayer(kernel), ReferenceLayer(nested, equations), T=10, B=2, M=4, N=9)
+
+
 def test_names_of_the_equations_may_be_those_of_the_kernel() -> None:
     def clash(x, n, t, w):
         b = sigmoid(w.values(x, n))
@@ -155,6 +170,17 @@ def test_damaged_entries_are_made_anew(tmp_path: Path) -> None:
         kept.write_bytes(kept.read_bytes()[:20])
     compile_kernel(equations, "small", tmp_path)
     assert file.read_text() == source
+
+
+def test_a_fault_of_the_compiler_stops_no_other_variant(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("boom\nand more")
+
+    monkeypatch.setattr("ablate.cell.engine.prepare_kernel", fail)
+    assert choose_engine(trace(everything, "everything"), "everything", "auto") == (
+        "reference",
+        "variant everything runs in the reference engine: its kernel cannot be compiled (ValueError: boom)",
+    )
 
 
 def test_what_no_kernel_is_made_for_runs_in_the_reference() -> None:

@@ -66,6 +66,13 @@ def test_a_cell_of_ones_own_is_described(command: Command, tmp_path: Path) -> No
         (('parent="SRN"', 'parent="SRM"'), "line 6: variant 'leaky' has the parent 'SRM'"),
         (('{"b_f"', '{"b_g"'), "line 6: variant 'leaky' has no weight 'b_g'; its weights: W_f"),
         (('"leaky"', '"a,b"'), "line 6: 'a,b' cannot be a variant's name"),
+        (('"leaky"', '"greff"'), "line 6: 'greff' would be both a variant and a group"),
+        (('parent="SRN"', 'groups=("V",)'), "line 6: 'V' would be both a variant and a group"),
+        (('parent="SRN"', 'groups="mine"'), "give a tuple, ('mine',)"),
+        (("Plus(2)", "2"), "lets b_f start as 2; say it as Constant(...)"),
+        (("    return f", "    f"), "nothing is returned; return the new h"),
+        (("sigmoid(w.f", "tahn(w.f"), "did you mean tanh?"),
+        (("    return", "    if f > 0: f = h\n    return"), "line 9: a cell has no branches"),
         (("@variant", "# @variant"), "registers no variant"),
     ],
     ids=lambda value: value[1] if isinstance(value, tuple) else "",
@@ -85,7 +92,7 @@ def test_a_wrong_file_is_one_line(
 def test_no_such_file(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--variants-from", str(tmp_path / name), "--dry-run"]) == 2
     said = capsys.readouterr().err
-    assert "there is no such file" in said and len(said.splitlines()) == 1
+    assert ("there is no such file" in said or "this is a folder" in said) and len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from ablate.plan.config import Config, load_config
 from ablate.plan.coordinates import Coordinates, Draws
 from ablate.plan.space import GREFF, Range, draw
 from ablate.plan.study import make_plan
+from variants import VARIANTS
 
 
 def draws(variant: str = "V", index: int = 0, seed: int = 0, paired: bool = True) -> Draws:
@@ -50,6 +52,23 @@ def test_draws_never_change() -> None:
         "momentum": pytest.approx(0.8855711768060228),
         "input_noise": pytest.approx(0.4927467414542295),
     }
+
+
+def test_a_table_changes_only_the_ends_that_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("[search]\nhidden_size = { low = 30 }\nlearning_rate = { high = 0.1 }\n")
+    space = load_config(file, {}).search
+    assert space["hidden_size"] == replace(GREFF["hidden_size"], low=30, high=100)
+    assert space["learning_rate"] == replace(GREFF["learning_rate"], low=1e-4, high=0.1)
+    # A number is fixed as a whole, so that a table over it starts from Greff's range.
+    over = load_config(file, {"preset": "smoke"}).search
+    assert over["hidden_size"] == replace(GREFF["hidden_size"], low=30)
+
+
+def test_a_name_is_told_from_a_group_by_its_spelling() -> None:
+    assert [each.name for each in VARIANTS.select(["GRU"])] == ["GRU"]
+    assert [each.name for each in VARIANTS.select(["gru"])] == [each.name for each in VARIANTS.groups()["gru"]]
+    assert [each.name for each in VARIANTS.select(["mut1", "Classic"])][:2] == ["MUT1", "SRN"]
 
 
 def test_fixing_one_hyperparameter_leaves_the_others_alone() -> None:

@@ -120,12 +120,12 @@ def a_number_for_state(x, y, c, w):
 
 
 MISTAKES = [
-    (no_state_returned, "1 values are returned for 2 states; return the new y, c"),
+    (no_state_returned, "1 of 2 states returned; return the new y, c"),
     (name_used_twice, "the weight name 'z' is used for two things: w.z(x, y_prev) and w.z(x)"),
     (map_and_vector, "the weight name 'z' is used for two things: the map w.z and the vector w.z"),
     (vector_and_value, "the name 'z' is used for two things: a value and the vector w.z"),
     (unknown_function, "unknown function or name 'cosh'; known functions: tanh"),
-    (foreign_function, "known functions: tanh"),
+    (foreign_function, "ablate.cell.language: tanh"),
     (input_without_map, "only a map such as w.z(x, ...) can read it"),
     (reads_twice, "w.z reads y_prev twice"),
     (branches, "a cell has no branches"),

@@ -1,6 +1,7 @@
 """Before and beside the LSTM of today.
 
-x is the input, h or y the output, c the cell.
+x is the input, h or y the output, c the cell. LSTM97 leaves out that in experiments of 1997 the gates also read one
+another, as those of FGR do, and that its gradients were cut off after a step.
 """
 
 from ablate.cell.initial import Constant, Identity, Uniform
@@ -46,7 +47,7 @@ def independent_units(x, h, w):
 
 @variant(
     "LSTM97",
-    "the original LSTM: no forget gate, no peepholes, its own squashing functions",
+    "the original LSTM: no forget gate, no peepholes, its own squashing",
     source="Hochreiter and Schmidhuber 1997",
     groups=GROUP,
     parent="NP-f",

@@ -16,13 +16,13 @@ def scalar_lstm(x, h, c, n, m, w):
     z = tanh(w.z(x, h))
     o = sigmoid(w.o(x, h))
     log_i = w.i(x, h)
-    log_f = -softplus(-w.f(x, h))  # the logarithm of sigmoid
-    s = maximum(log_f + m, log_i)
-    i = exp(log_i - s)
-    f = exp(log_f + m - s)
+    log_f = -softplus(-w.f(x, h)) + m  # the logarithm of sigmoid, on the old scale
+    m = maximum(log_f, log_i)
+    i = exp(log_i - m)
+    f = exp(log_f - m)
     c = f * c + i * z
     n = f * n + i
-    return o * (c / n), c, n, s
+    return o * (c / n), c, n, m
 
 
 @variant("sLSTM-exp", "scalar LSTM with both gates exponential", source=SOURCE, groups=GROUP, parent="sLSTM")
@@ -30,10 +30,10 @@ def scalar_lstm_with_exponential_forget_gate(x, h, c, n, m, w):
     z = tanh(w.z(x, h))
     o = sigmoid(w.o(x, h))
     log_i = w.i(x, h)
-    log_f = w.f(x, h)
-    s = maximum(log_f + m, log_i)
-    i = exp(log_i - s)
-    f = exp(log_f + m - s)
+    log_f = w.f(x, h) + m  # on the old scale
+    m = maximum(log_f, log_i)
+    i = exp(log_i - m)
+    f = exp(log_f - m)
     c = f * c + i * z
     n = f * n + i
-    return o * (c / n), c, n, s
+    return o * (c / n), c, n, m

@@ -2,7 +2,7 @@
 
 The letters are those of Greff et al. (greff.py). Each asks about one claim of the literature: which of the three
 peepholes does the work (Gers et al. 2002), which of two coupled gates should be the learned one, and whether coupling
-bounds the cell so that the output needs no squashing (Greff et al. 2017, section VI).
+bounds the cell so that the output needs no squashing (Greff et al. 2017).
 """
 
 from ablate.cell.initial import Plus

@@ -1,6 +1,6 @@
 """The nine of the search space odyssey (Greff et al. 2017).
 
-"LSTM: A Search Space Odyssey", IEEE TNNLS 28(10), section III.
+"LSTM: A Search Space Odyssey", IEEE TNNLS 28(10).
 
 The paper's letters: x is the input, y the block output, c the cell, z the block input, i, f and o the input, forget
 and output gates. `w.z(x, y)` is W_z x + R_z y + b_z; `w.p_i * c` is a peephole, one weight a unit. Each variant

@@ -56,7 +56,7 @@ def mutant_1(x, h, w):
 
 @variant(
     "MUT2",
-    "second mutant: the reset gate sees the input as it is",
+    "second mutant: with x projected, the GRU with its update gate turned round",
     source=SOURCE,
     groups=(*GROUP, "gru"),
 )

@@ -27,7 +27,8 @@ def load_file(file: str) -> None:
     if path in _loaded:
         return
     if not path.is_file():
-        raise UserError(f"--variants-from {file}: there is no such file; give a Python file that registers variants")
+        what = "this is a folder" if path.is_dir() else "there is no such file"
+        raise UserError(f"--variants-from {file}: {what}; give a Python file that registers variants")
     before = len(VARIANTS)
     spec = spec_from_file_location(f"variants_from_{path.stem}", path)
     if spec is None or spec.loader is None:

@@ -71,11 +71,18 @@ def variant(
         if parent is not None and parent not in VARIANTS:
             raise UserError(f"{place}: variant {name!r} has the parent {parent!r}, which is not registered before it")
         weights = [weight.name for weight in traced.weights]
-        for weight in initial or {}:
+        for weight, start in (initial or {}).items():
             if weight not in weights:
                 raise UserError(
                     f"{place}: variant {name!r} has no weight {weight!r}; its weights: {', '.join(weights)}"
                 )
+            if not callable(start):
+                raise UserError(
+                    f"{place}: variant {name!r} lets {weight} start as {start!r}; "
+                    "say it as Constant(...), Plus(...) or another of ablate.cell.initial"
+                )
+        if isinstance(groups, str):
+            raise UserError(f"{place}: the groups of variant {name!r} are {groups!r}; give a tuple, ({groups!r},)")
         VARIANTS.add(
             Variant(
                 name=name,

@@ -65,6 +65,9 @@ def choose_engine(trace: Trace, name: str, engine: str) -> tuple[str, str]:
         prepare_kernel(trace, name)
     except CannotLowerError as error:
         return "reference", f"variant {name} runs in the reference engine: {error}"
+    except Exception as error:  # a fault of the compiler must not stop the other variants
+        words = f"{type(error).__name__}: {error}".splitlines()[0]
+        return "reference", f"variant {name} runs in the reference engine: its kernel cannot be compiled ({words})"
     return "cpu", ""
 
 

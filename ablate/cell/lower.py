@@ -134,10 +134,13 @@ def _flat(trace: Trace) -> tuple[list[Equation], dict[sympy.Expr, sympy.Symbol]]
         # A later line that repeats the expression reads the name instead.
         known.setdefault(expression, equation.symbol)
     vectors: dict[sympy.Expr, sympy.Symbol] = {}
+    maps = {each.symbol for each in trace.maps}
     for each in trace.maps:
         for argument in each.arguments:
             if argument != INPUT and argument not in vectors:
-                vectors[argument] = argument if argument.is_Symbol else name(flatten(argument, True))
+                # What is multiplied is a line's value or a state, which have places of their own.
+                known_vector = argument.is_Symbol and argument not in maps
+                vectors[argument] = argument if known_vector else name(flatten(argument, True))
     return _in_order(trace, flat), vectors
 
 

@@ -7,6 +7,7 @@ parameter count, its LaTeX and (from the same expressions) its kernels.
 from __future__ import annotations
 
 import builtins
+import difflib
 import inspect
 import math
 import sys
@@ -280,11 +281,11 @@ def _trace(function: Callable[..., Any]) -> Trace:
     returned = _run_naming_locals(
         function, [Vector(INPUT, "M", named=True), *arguments, _Weights(recorder)], recorder.write_down
     )
+    if returned is None:
+        raise EquationError(f"nothing is returned; return the new {', '.join(states)}")
     returned = returned if isinstance(returned, tuple) else (returned,)
     if len(returned) != len(states):
-        raise EquationError(
-            f"{len(returned)} values are returned for {len(states)} states; return the new {', '.join(states)}"
-        )
+        raise EquationError(f"{len(returned)} of {len(states)} states returned; return the new {', '.join(states)}")
     outputs = []
     for state, vector in zip(states, returned, strict=True):
         if not isinstance(vector, Vector) or vector.size != "N":
@@ -357,10 +358,15 @@ def _place(function: Callable[..., Any], error: Exception) -> str:
 
 def _explain(error: Exception) -> str:
     if isinstance(error, NameError) and error.name and not hasattr(builtins, error.name):
-        return f"unknown function or name {error.name!r}; known functions: {', '.join(_known_words())}"
+        near = difflib.get_close_matches(error.name, _known_words(), n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"unknown function or name {error.name!r}; {hint}known functions: {', '.join(_known_words())}"
     if isinstance(error, EquationError):
         return str(error)
-    return f"{error} ({type(error).__name__}; known functions: {', '.join(_known_words())})"
+    return (
+        f"{error} ({type(error).__name__}); equations are made of + - * / ** and the functions of "
+        f"ablate.cell.language: {', '.join(_known_words())}"
+    )
 
 
 def _known_words() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import sympy
@@ -66,27 +67,21 @@ def latex(trace: Trace) -> list[str]:
     for vector in trace.vectors:
         names[sympy.Symbol(vector.name, real=True)] = _subscripted(vector.name)
 
-    def product(matrix: str, argument: sympy.Expr, written: str) -> str:
-        read = written if argument.is_Symbol else rf"\left({written}\right)"
+    def product(matrix: str, written: str, whole: bool) -> str:
+        read = written if whole else rf"\left({written}\right)"
         return f"{_subscripted(matrix)} {read}"
 
-    return _written(trace, lambda ranks: _printer(_Latex, ranks), names, product, _subscripted)
+    return _written(trace, _Latex, names, product, _subscripted, lambda name: f"{_subscripted(name)}^{{t}}")
 
 
 def text(trace: Trace) -> list[str]:
     """The equations as plain text, a string each, such as `z = tanh(W_z x + R_z y' + b_z)`; y' is the last y."""
     names: dict[sympy.Symbol, str] = {state: state.name.replace("_prev", "'") for state in trace.states}
 
-    def product(matrix: str, argument: sympy.Expr, written: str) -> str:
-        return f"{matrix} {written if argument.is_Symbol else f'({written})'}"
+    def product(matrix: str, written: str, whole: bool) -> str:
+        return f"{matrix} {written if whole else f'({written})'}"
 
-    return _written(trace, lambda ranks: _printer(_Text, ranks), names, product, str)
-
-
-def _printer(kind: Any, ranks: dict[sympy.Symbol, int]) -> Any:
-    printer = kind()
-    printer.ranks = ranks
-    return printer
+    return _written(trace, _Text, names, product, str, str)
 
 
 def _subscripted(name: str) -> str:
@@ -97,10 +92,12 @@ def _subscripted(name: str) -> str:
 
 
 def _written(
-    trace: Trace, make_printer: Any, names: dict[sympy.Symbol, str], product: Any, weight_name: Any
+    trace: Trace, printer: Any, names: dict[sympy.Symbol, str], product: Any, weight_name: Any, new_name: Any
 ) -> list[str]:
     """Each equation as one line; a map is spelled out where its value is used."""
     ranks: dict[sympy.Symbol, int] = {}
+    prints = printer()
+    prints.ranks = ranks
     spelled: dict[sympy.Symbol, sympy.Expr] = {}
 
     def symbol(written: str, rank: int) -> sympy.Symbol:
@@ -110,11 +107,11 @@ def _written(
 
     def show(expression: sympy.Expr) -> str:
         shown = expression.xreplace(spelled).xreplace(renamed)
-        return make_printer(ranks).doprint(shown)
+        return prints.doprint(shown)
 
     def spell(each: Map) -> sympy.Expr:
         terms = [
-            symbol(product(matrix.name, argument, show(argument)), place)
+            symbol(product(matrix.name, show(argument), argument.is_Symbol and argument not in spelled), place)
             for place, (argument, matrix) in enumerate(zip(each.arguments, each.matrices, strict=True))
         ]
         # The bias stands last, behind the peepholes.
@@ -123,6 +120,12 @@ def _written(
     known = [sympy.Symbol("x", real=True), *trace.states, *(e.symbol for e in trace.equations)]
     known += [sympy.Symbol(vector.name, real=True) for vector in trace.vectors]
     renamed = {s: symbol(names.get(s, s.name), 200 if s in trace.states else 100) for s in known}
-    for each in trace.maps:
+    for each in sorted(trace.maps, key=lambda each: each.stage):  # a map may read another
         spelled[each.symbol] = spell(each)
-    return [f"{show(each.symbol)} = {show(each.expression)}" for each in trace.equations]
+    lines = [f"{show(each.symbol)} = {show(each.expression)}" for each in trace.equations]
+    # A new state under another name than the old one; c_2 is the c of a name that is bound twice.
+    for state, output in zip(trace.states, trace.outputs, strict=True):
+        name = state.name.removesuffix("_prev")
+        if not re.fullmatch(rf"{name}(_\d+)?", output.name):
+            lines.append(f"{new_name(name)} = {show(output)}")
+    return lines

@@ -69,6 +69,11 @@ class Vector:
     def __bool__(self) -> bool:
         raise EquationError("a cell has no branches: use minimum, maximum or relu instead of if, and, or")
 
+    def __lt__(self, other: Any) -> bool:
+        return bool(self)
+
+    __gt__ = __le__ = __ge__ = __lt__
+
 
 def combine(word: str, symbolic: Callable[..., sympy.Expr], *operands: Any) -> Vector:
     """Point-wise work on vectors of N and on numbers."""

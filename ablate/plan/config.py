@@ -158,7 +158,7 @@ def _merge(into: dict[str, Any], layer: dict[str, Any], place: str) -> None:
             for inner, entry in value.items():
                 if key == "search":
                     _known(inner, GREFF, place, "search.")
-                    section[inner] = parse_entry(inner, entry)
+                    section[inner] = parse_entry(inner, entry, section.get(inner))
                 else:
                     section[inner] = _typed(Training, inner, entry, place, "training.")
         else:

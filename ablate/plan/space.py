@@ -65,13 +65,15 @@ def draw(space: dict[str, Range | float], draws: Draws) -> dict[str, float | int
     }
 
 
-def parse_entry(name: str, value: Any) -> Range | float:
+def parse_entry(name: str, value: Any, below: Range | float | None = None) -> Range | float:
     """One entry of the configuration's `[search]`: a number fixes it, a table gives low, high and scale.
+
+    What a table leaves out stays as it is `below`, or as in Greff's ranges.
 
     Raises:
         UserError: the entry is not of that form, or leads out of what can be trained.
     """
-    standard = GREFF[name]
+    standard = below if isinstance(below, Range) else GREFF[name]
     if isinstance(value, Range):
         return value
     if isinstance(value, dict):
