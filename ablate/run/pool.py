@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -18,12 +19,15 @@ from ablate.run.worker import Result, failed, work
 # One thread a worker: the libraries read this when a worker imports them.
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
+# Trials that a worker has at hand: one more than it runs, so that it never waits for its parent, which writes.
+AHEAD = 2
+
 
 @dataclass
 class _Worker:
     process: BaseProcess
     connection: Connection
-    trial: Coordinates | None = None
+    trials: deque[Coordinates] = field(default_factory=deque)  # sent to it, the one that it runs first
     ready: bool = False
 
 
@@ -39,7 +43,7 @@ class Pool:
 
     def run(self, trials: list[Coordinates]) -> Iterator[Result]:
         """Run the trials; one whose worker dies is failed, and another worker takes that one's place."""
-        waiting = list(reversed(trials))
+        waiting = deque(trials)
         os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
         self._workers = [self._start() for _ in range(min(self._size, len(waiting)))]
         while self._workers:
@@ -55,20 +59,32 @@ class Pool:
                         raise UserError(
                             f"a worker process cannot start ({_last_words(worker.process)}); its own words stand above"
                         ) from None
-                    if worker.trial is not None:
-                        yield failed(self._plan, worker.trial, f"the worker died: {_last_words(worker.process)}")
+                    lost = worker.trials.popleft() if worker.trials else None
+                    waiting.extendleft(reversed(worker.trials))
                     if waiting:
                         self._workers.append(self._start())
+                    if lost is not None:
+                        yield failed(self._plan, lost, f"the worker died: {_last_words(worker.process)}")
                     continue
-                worker.ready, worker.trial = True, None
-                if waiting:
-                    worker.trial = waiting.pop()
-                    worker.connection.send(worker.trial)
-                else:
-                    worker.connection.send(None)
+                if result is not None:
+                    worker.trials.popleft()
+                worker.ready = True
+                self._hand_out(worker, waiting)
+                if not worker.trials:
                     self._workers.remove(worker)
                 if result is not None:
                     yield result
+
+    def _hand_out(self, worker: _Worker, waiting: deque[Coordinates]) -> None:
+        """Give a worker its next trial, and one ahead as long as there are enough for all; or let it go."""
+        try:
+            if not worker.trials and not waiting:
+                worker.connection.send(None)
+            while waiting and len(worker.trials) < (AHEAD if len(waiting) >= len(self._workers) else 1):
+                worker.trials.append(waiting.popleft())
+                worker.connection.send(worker.trials[-1])
+        except OSError:
+            pass  # it has died; the end of its connection says so next
 
     def stop(self) -> None:
         """End all workers at once; trials in flight are lost, and are run again when the study goes on."""
