@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ablate.cell.difference import GONE, KEPT, NEW, difference
-from ablate.cell.typeset import text
-from ablate.keep.facts import formula
+from ablate.cell.typeset import formula, text
 from ablate.plan.config import PRESETS
 from ablate.plan.study import Plan
 from ablate.registry import Registry

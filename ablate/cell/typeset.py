@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import sympy
@@ -82,6 +83,14 @@ def text(trace: Trace) -> list[str]:
         return f"{matrix} {written if whole else f'({written})'}"
 
     return _written(trace, _Text, names, product, str, str)
+
+
+def formula(trace: Trace) -> str:
+    """The parameter count in N and M, such as 4 NM + 4 N^2 + 7 N."""
+    counts = Counter("".join(sorted(weight.shape, reverse=True)) for weight in trace.weights)
+    letters = {"NM": "NM", "NN": "N^2", "N": "N"}
+    terms = [f"{counts[key] if counts[key] > 1 else ''} {shown}" for key, shown in letters.items() if counts[key]]
+    return " + ".join(term.strip() for term in terms)
 
 
 def _subscripted(name: str) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ablate.cell.difference import difference
-from ablate.cell.trace import Trace
-from ablate.cell.typeset import latex
+from ablate.cell.typeset import formula, latex
 from ablate.plan.study import Plan
 from tasks.registry import SPLITS, Dataset, Task
 from variants import VARIANTS, Variant
@@ -72,14 +70,6 @@ def _variant(variant: Variant) -> dict[str, Any]:
 def _difference(variant: Variant) -> list[tuple[str, str]]:
     parent = VARIANTS[variant.parent] if variant.parent else variant
     return difference(latex(variant.trace), latex(parent.trace))
-
-
-def formula(trace: Trace) -> str:
-    """The parameter count in N and M, such as 4 NM + 4 N^2 + 7 N."""
-    counts = Counter("".join(sorted(weight.shape, reverse=True)) for weight in trace.weights)
-    letters = {"NM": "NM", "NN": "N^2", "N": "N"}
-    terms = [f"{counts[key] if counts[key] > 1 else ''} {shown}" for key, shown in letters.items() if counts[key]]
-    return " + ".join(term.strip() for term in terms)
 
 
 def environment(plan: Plan) -> dict[str, str]:
