@@ -7,11 +7,10 @@ python -m benchmarks step --variants V,NP,GRU
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+from ablate.run.processes import one_thread_each
 
 
 def main() -> int:
@@ -23,8 +22,7 @@ def main() -> int:
         "--out", type=Path, default=Path(__file__).parent / "results", help="folder for CSV and figures"
     )
     options = parser.parse_args()
-    # One thread for every contender; the libraries read this when they are imported.
-    os.environ.update(dict.fromkeys(THREADS, "1"))
+    one_thread_each()  # for every contender
     import torch
 
     from ablate.errors import UserError

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from ablate.keep.facts import processor
+from ablate.plan.config import cores
 
 
 def interleave(contenders: Mapping[str, Callable[[], object]], rounds: int, steps: int = 3) -> pd.DataFrame:
@@ -49,12 +50,5 @@ def markdown(table: pd.DataFrame) -> str:
 
 def machine() -> str:
     """One line on what the numbers were taken with."""
-    names = [line.split(":")[1].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    processor = names[0] if names else platform.processor() or platform.machine()
     versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "numba", "numpy"))
-    return f"{processor}, {cores} cores, one thread; Python {platform.python_version()}, {versions}"
-
-
-def _lines(file: Path) -> list[str]:
-    return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return f"{processor()}, {cores()} cores, one thread; Python {platform.python_version()}, {versions}"

@@ -78,13 +78,14 @@ def environment(plan: Plan) -> dict[str, str]:
         "ablate": version("ablate"),
         "Python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
-        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
+        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
         "engine": plan.config.engine,
         "workers": str(plan.config.workers),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor."""
     file = Path("/proc/cpuinfo")
     lines = file.read_text().splitlines() if file.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

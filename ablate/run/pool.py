@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Iterator
@@ -14,10 +13,8 @@ from multiprocessing.process import BaseProcess
 from ablate.errors import UserError
 from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan
+from ablate.run.processes import one_thread_each
 from ablate.run.worker import Result, failed, work
-
-# One thread a worker: the libraries read this when a worker imports them.
-THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 # Trials that a worker has at hand: one more than it runs, so that it never waits for its parent, which writes.
 AHEAD = 2
@@ -44,7 +41,7 @@ class Pool:
     def run(self, trials: list[Coordinates]) -> Iterator[Result]:
         """Run the trials; one whose worker dies is failed, and another worker takes that one's place."""
         waiting = deque(trials)
-        os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
+        one_thread_each()
         self._workers = [self._start() for _ in range(min(self._size, len(waiting)))]
         while self._workers:
             by_connection = {worker.connection: worker for worker in self._workers}

@@ -8,6 +8,12 @@ import threading
 from multiprocessing import parent_process
 
 
+def one_thread_each() -> None:
+    """Let the numerical libraries of this process and its children use one thread; they read this when imported."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    os.environ.update(dict.fromkeys(names, "1"))
+
+
 def follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end with it, however that one ends.
 
