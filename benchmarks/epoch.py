@@ -97,6 +97,6 @@ def draw(table: pd.DataFrame, file: Path) -> None:
         axis.set(xscale="log", yscale="log", xlabel="hidden size", ylabel="seconds an epoch")
         axis.set_xticks(SIZES, [str(size) for size in SIZES])
         axis.minorticks_off()
-        axis.legend(frameon=False)
+        figure.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, frameon=False)
         figure.savefig(file, bbox_inches="tight")
         plt.close(figure)
