@@ -8,9 +8,10 @@ from typing import Any
 
 from ablate.cell.difference import GONE, KEPT, NEW, difference
 from ablate.cell.typeset import formula, text
-from ablate.plan.config import PRESETS
+from ablate.plan.config import PRESETS, Config
 from ablate.plan.study import Plan
 from ablate.registry import Registry
+from ablate.run.data import task_data
 from tasks import TASKS
 from tasks.registry import Task
 from variants import VARIANTS, Variant
@@ -27,7 +28,8 @@ def listing() -> str:
         members = [each for each in VARIANTS if each.family == family]
         lines += [f"  {each.name:{width}}  {each.summary}  [{each.source}]" for each in members]
     lines += ["", "groups of variants", *_groups(VARIANTS), "", "tasks"]
-    lines += [f"  {each.name:10} {each.summary}" for each in TASKS]
+    longest = max(len(each.name) for each in TASKS)
+    lines += [f"  {each.name:{longest}} {each.summary}" for each in TASKS]
     lines += ["", "groups of tasks", *_groups(TASKS), "", "presets"]
     lines += [f"  {name:10} {_changes(preset)}" for name, preset in PRESETS.items()]
     return "\n".join(lines)
@@ -55,14 +57,14 @@ def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def describe(name: str) -> str:
-    """A variant's equations, weights and source, or a task's data.
+def describe(name: str, config: Config) -> str:
+    """A variant's equations, weights and source, or a task's data, which are read for this.
 
     Raises:
-        UserError: neither a variant nor a task has that name.
+        UserError: neither a variant nor a task has that name, or the data cannot be read.
     """
     if name in TASKS and name not in VARIANTS:
-        return _describe_task(TASKS[name])
+        return _describe_task(TASKS[name], config)
     return _describe_variant(VARIANTS[name])
 
 
@@ -95,16 +97,43 @@ def _describe_variant(variant: Variant) -> str:
     return "\n".join(lines)
 
 
-def _describe_task(task: Task) -> str:
-    return "\n".join(
-        [
-            f"{task.name}: {task.summary}",
-            f"inputs {task.input_size}, outputs {task.output_size} ({task.outputs}), "
-            f"metric {task.metric}, lower is better",
-            "",
-            task.description.strip(),
-        ]
-    )
+def _describe_task(task: Task, config: Config) -> str:
+    plan = Plan(config, [task], list(VARIANTS)[:1])
+    lesson = plan.lesson(task)
+    data = task_data(plan, task, _tell)
+    better = "lower" if task.direction == "minimize" else "higher"
+    counts = [
+        f"{split} {len(each):,} sequences, {int(each.lengths.sum()):,} frames" for split, each in data.splits.items()
+    ]
+    lines = [
+        f"{task.name}: {task.summary}",
+        f"source: {task.defined_at}",
+        "",
+        task.description.strip(),
+        "",
+        f"found      {data.source}",
+        *(f"           {note}" for note in data.notes),
+        f"sizes      {data.input_size} inputs, {data.output_size} outputs ({task.outputs})",
+        f"counts     {'; '.join(counts)}",
+        f"hash       {data.hash}",
+        f"network    {'reads in both directions' if lesson.bidirectional else 'reads forwards'}",
+        f"metric     {task.metric}, {better} is better; "
+        f"the best constant predictor scores {task.baseline(data, lesson.settings):.4g}",
+    ]
+    settings = {**task.choices, **task.training}
+    if settings:
+        now = {**lesson.settings, "bidirectional": lesson.bidirectional, **vars(lesson.training)}
+        lines.append(f"settings   {', '.join(f'{key} = {_plain(now[key])}' for key in settings)}")
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _tell(what: str, done: int, total: int) -> None:
+    if done in (0, total):
+        print(f"{what}: {done}/{total}", file=sys.stderr)
 
 
 def dry_run(plan: Plan) -> str:

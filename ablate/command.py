@@ -79,19 +79,19 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     given = vars(options)
     modes = {name: given.pop(name, None) for name in ("dry_run", "list", "describe", "report_only")}
     fresh, file = given.pop("fresh", False), given.pop("config", None)
-    if modes["list"] or modes["describe"]:
-        from ablate import catalogue
-        from variants import load_file
-
-        for path in given.get("variants_from", []):
-            load_file(path)
-        print(catalogue.describe(modes["describe"]) if modes["describe"] else catalogue.listing())
-        return 0
     from ablate.plan.config import load_config
 
     if "data" in given:
         given["data"] = _data(given["data"])
     config = load_config(file, given)
+    if modes["list"] or modes["describe"]:
+        from ablate import catalogue
+        from variants import load_file
+
+        for path in config.variants_from:
+            load_file(path)
+        print(catalogue.describe(modes["describe"], config) if modes["describe"] else catalogue.listing())
+        return 0
     if modes["report_only"]:
         return _report_only(config)
     from ablate.plan.study import make_plan

@@ -14,7 +14,7 @@ from ablate.cell.engine import make_layer
 from ablate.plan.config import Training
 from ablate.plan.coordinates import Coordinates, Draws
 from ablate.report.style import theme
-from ablate.train.batches import Frames
+from ablate.train.batches import Frames, Noise
 from ablate.train.network import Network
 from ablate.train.optimiser import make_optimiser
 from ablate.train.trial import evaluate, train_epoch
@@ -49,20 +49,19 @@ def run(out: Path, rounds: int) -> None:
 
 def _ablate(name: str, engine: str, size: int) -> Callable[[], object]:
     variant, task, training = VARIANTS[name], TASKS["music"], Training()
-    data = open_dataset(task, None, default_cache_folder(), lambda what, done, total: None)
+    data = open_dataset(task, None, {}, default_cache_folder(), lambda what, done, total: None)
     layer = make_layer(variant.equations, variant.trace, name, engine)
-    network = Network(variant, layer, task.input_size, size, task.output_size)
+    network = Network(variant, layer, data.input_size, size, data.output_size)
     draws = Draws(0, Coordinates(task.name, name, 0))
     network.initialise(draws, training, 100)
     settings: dict[str, float | int] = {"learning_rate": RATE, "momentum": MOMENTUM}
     optimiser = make_optimiser(network.parameters, settings, training)
-    frames = Frames(data.splits["train"])
+    frames = Frames(data.splits["train"], data.input_size)
 
     def epoch() -> float:
-        frames.add_noise(draws.generator("noise", 1), NOISE)
         order = draws.generator("order", 1).permutation(len(data.splits["train"]))
-        train_epoch(network, task.outputs, optimiser, frames.batches(order, 1))
-        return evaluate(network, task.outputs, data.splits["validation"])
+        train_epoch(network, task, optimiser, frames.batches(order, 1, Noise(draws.generator("noise", 1), NOISE)))
+        return evaluate(network, task, data, "validation")
 
     return epoch
 

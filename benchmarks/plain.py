@@ -27,7 +27,7 @@ Pieces = list[tuple[Tensor, Tensor]]
 
 def load() -> dict[str, Pieces]:
     """The embedded chorales, each piece as inputs and targets (T, 88)."""
-    data = open_dataset(TASKS["music"], None, default_cache_folder(), lambda what, done, total: None)
+    data = open_dataset(TASKS["music"], None, {}, default_cache_folder(), lambda what, done, total: None)
     return {split: _pieces(sequences) for split, sequences in data.splits.items()}
 
 

@@ -1,6 +1,6 @@
 """Parsed data sets, kept as .npy files so that only the first run pays for the parsing.
 
-An entry is a folder `<task>-<fingerprint>` with three arrays a split and an index, written beside its place and
+An entry is a folder `<task>-<fingerprint>` with the arrays of each split and an index, written beside its place and
 renamed, so that it is there as a whole or not at all. Of many processes that start at once, one parses and the
 others wait for it. The cache is never needed: where it cannot be written, the data are parsed each time.
 """
@@ -16,24 +16,25 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.registry import SPLITS, Dataset, Progress, Sequences, Task, content_hash
+from tasks.registry import SPLITS, Dataset, Progress, Sequences, Settings, Task, content_hash
 
-FORMAT = 1  # raised when the layout of an entry changes
-ARRAYS = ("inputs", "targets", "lengths")
+FORMAT = 2  # raised when the layout of an entry changes
 INDEX = "index.json"
+FIELDS = ("source", "input_size", "output_size", "classes", "notes")  # of a Dataset, kept in the index
 
 log = logging.getLogger(__name__)
 
 
-def open_dataset(task: Task, path: Path | None, cache_folder: Path, progress: Progress) -> Dataset:
-    """A task's data, from the cache where it holds them; else parsed, and cached for the next time.
+def open_dataset(task: Task, path: Path | None, settings: Settings, cache_folder: Path, progress: Progress) -> Dataset:
+    """A loaded task's data, from the cache where it holds them; else parsed, and cached for the next time.
 
     `path` is the user's own copy, None the embedded data. The arrays are memory-mapped and read-only. A damaged
     entry is made anew. Raises UserError for bad data; trouble with the cache itself is only a warning.
     """
     from filelock import FileLock
 
-    source = f"{FORMAT} {task.version} {task.fingerprint(path)}"
+    assert task.load is not None
+    source = f"{FORMAT} {task.version} {sorted(settings.items())} {task.fingerprint(path)}"
     entry = cache_folder / f"{task.name}-{hashlib.sha256(source.encode()).hexdigest()[:20]}"
     dataset = _read(entry)
     if dataset is None:
@@ -41,12 +42,12 @@ def open_dataset(task: Task, path: Path | None, cache_folder: Path, progress: Pr
             cache_folder.mkdir(parents=True, exist_ok=True)
             with FileLock(entry.with_suffix(".lock")):
                 if _read(entry) is None:  # another process may have been faster
-                    dataset = task.load(path, progress)
+                    dataset = task.load(path, settings, progress)
                     _write(entry, dataset)
         except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
             reason = getattr(error, "strerror", None) or error
             log.warning("%s: the cache cannot be used (%s); the data are parsed anew each time", cache_folder, reason)
-        dataset = _read(entry) or dataset or task.load(path, progress)
+        dataset = _read(entry) or dataset or task.load(path, settings, progress)
     # The same file may have been cached under another name.
     return dataset if path is None else replace(dataset, source=str(path))
 
@@ -56,11 +57,12 @@ def _read(entry: Path) -> Dataset | None:
     try:
         index = json.loads((entry / INDEX).read_text(encoding="utf-8"))
         splits = {
-            split: Sequences(*(np.load(_file(entry, split, array), mmap_mode="r") for array in ARRAYS))
-            for split in SPLITS
+            split: Sequences(**{array: np.load(_file(entry, split, array), mmap_mode="r") for array in arrays})
+            for split, arrays in index["arrays"].items()
         }
-        undamaged = content_hash(splits) == index["hash"]
-        return Dataset(splits, index["source"], index["hash"]) if undamaged else None
+        undamaged = tuple(splits) == SPLITS and content_hash(splits) == index["hash"]
+        dataset = Dataset(splits, **index["dataset"], hash=index["hash"]) if undamaged else None
+        return dataset and replace(dataset, classes=tuple(dataset.classes), notes=tuple(dataset.notes))
     except (OSError, EOFError, ValueError, LookupError, TypeError):  # a damaged index or array
         return None
 
@@ -72,9 +74,13 @@ def _write(entry: Path, dataset: Dataset) -> None:
     partial.mkdir()
     try:
         for split, sequences in dataset.splits.items():
-            for array in ARRAYS:
-                np.save(_file(partial, split, array), getattr(sequences, array))
-        index = {"source": dataset.source, "hash": dataset.hash}
+            for array, values in sequences.arrays.items():
+                np.save(_file(partial, split, array), values)
+        index = {
+            "dataset": {name: getattr(dataset, name) for name in FIELDS},
+            "arrays": {split: list(sequences.arrays) for split, sequences in dataset.splits.items()},
+            "hash": dataset.hash,
+        }
         (partial / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
         shutil.rmtree(entry, ignore_errors=True)
         partial.rename(entry)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ablate.errors import UserError
-from tasks.registry import SPLITS, TASKS, Dataset, Progress, Sequences, Task, content_hash
+from tasks.registry import SPLITS, TASKS, Dataset, Progress, Sequences, Settings, Task, most_frequent_class
 
 PIXELS, CLASSES = 64, 10
 BRIGHTEST = 16  # the pixels are counts from 0 to 16
@@ -41,14 +41,7 @@ def load(path: Path | None, permuted: bool) -> Dataset:
             targets=classes[split_of == split],
             lengths=np.full(len(chosen), PIXELS, np.int64),
         )
-    return Dataset(splits, f"digits of {_sklearn()}", content_hash(splits))
-
-
-def baseline(dataset: Dataset) -> float:
-    """Test error in per cent when every image is given the class that is most frequent in training."""
-    train, test = (dataset.splits[split].targets[:, 0] for split in ("train", "test"))
-    most = np.bincount(train).argmax()
-    return float(100 * (test != most).mean())
+    return Dataset(splits, f"digits of {_sklearn()}", 1, CLASSES)
 
 
 def _sklearn() -> str:
@@ -68,7 +61,7 @@ score      classification error in per cent, lower is better.
 
 for name, order, permuted in (("digits", "", False), ("digits-permuted", " in one fixed random order", True)):
 
-    def load_one(path: Path | None, progress: Progress, permuted: bool = permuted) -> Dataset:
+    def load_one(path: Path | None, settings: Settings, progress: Progress, permuted: bool = permuted) -> Dataset:
         return load(path, permuted)
 
     TASKS.add(
@@ -76,12 +69,11 @@ for name, order, permuted in (("digits", "", False), ("digits-permuted", " in on
             name=name,
             summary=f"images as sequences: which digit 64 pixels show{order}",
             description=DESCRIPTION.format(order=order),
-            input_size=1,
-            output_size=CLASSES,
             outputs="softmax",
+            score="error",
             metric="% error",
             load=load_one,
-            baseline=baseline,
+            baseline=most_frequent_class,
             groups=("images",),
             defined_at="tasks/images.py",
             fingerprint=lambda path: _sklearn() if path is None else str(path),

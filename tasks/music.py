@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from ablate.errors import UserError
-from tasks.chorales import read_chorales
-from tasks.pianoroll import KEYS, Roll, read_rolls, roll_of
-from tasks.registry import SPLITS, TASKS, Dataset, Progress, Sequences, Task, content_hash, file_fingerprint
+from tasks.registry import SPLITS, TASKS, Dataset, Progress, Sequences, Settings, Task, file_fingerprint
+from tasks.sources.chorales import read_chorales
+from tasks.sources.pianoroll import KEYS, Roll, read_rolls, roll_of
 
 # By the BWV number modulo 5, so that all movements of a work stand in one split; the other three fifths train.
 SPLIT_OF_REMAINDER = {3: "validation", 4: "test"}
 
 
-def load(path: Path | None, progress: Progress) -> Dataset:
-    """The user's file (see tasks/pianoroll.py), or the chorales of music21's corpus (see tasks/chorales.py).
+def load(path: Path | None, settings: Settings, progress: Progress) -> Dataset:
+    """The user's file (see sources/pianoroll.py), or the chorales of music21's corpus (see sources/chorales.py).
 
     Inputs and targets are uint8 (frames, 88); target frame t is input frame t+1. Raises UserError.
     """
@@ -40,7 +40,7 @@ def load(path: Path | None, progress: Progress) -> Dataset:
         source = str(path)
         progress(f"reading {path.name}", 1, 1)
     splits = {split: next_frames(rolls[split]) for split in SPLITS}
-    return Dataset(splits, source, content_hash(splits))
+    return Dataset(splits, source, KEYS, KEYS)
 
 
 def next_frames(rolls: list[Roll]) -> Sequences:
@@ -52,7 +52,7 @@ def next_frames(rolls: list[Roll]) -> Sequences:
     )
 
 
-def baseline(dataset: Dataset) -> float:
+def baseline(dataset: Dataset, settings: Settings) -> float:
     """Test nats per frame when every frame is predicted by how often each key sounds in the training targets.
 
     Half a count is added to either side (Krichevsky and Trofimov), so that a key unseen in training costs
@@ -100,9 +100,8 @@ TASKS.add(
         name="music",
         summary="polyphonic music: the next quarter note of Bach's chorales",
         description=DESCRIPTION,
-        input_size=KEYS,
-        output_size=KEYS,
         outputs="bernoulli",
+        score="nats",
         metric="nats per frame",
         load=load,
         baseline=baseline,

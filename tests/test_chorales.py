@@ -15,10 +15,10 @@ from ablate.cache import default_cache_folder
 from ablate.errors import UserError
 from tasks import TASKS
 from tasks.cache import open_dataset
-from tasks.chorales import Harmonisations, four_part_frames, tonic
 from tasks.music import baseline, load
-from tasks.pianoroll import roll_of
 from tasks.registry import SPLITS, Dataset
+from tasks.sources.chorales import Harmonisations, four_part_frames, tonic
+from tasks.sources.pianoroll import roll_of
 
 MUSIC = TASKS["music"]
 
@@ -89,7 +89,7 @@ def test_the_same_harmonisation_is_known_in_any_transposition() -> None:
 
 @pytest.fixture(scope="module")
 def chorales() -> Dataset:
-    return open_dataset(MUSIC, None, default_cache_folder(), quiet)
+    return open_dataset(MUSIC, None, {}, default_cache_folder(), quiet)
 
 
 def rolls(dataset: Dataset, split: str) -> list[np.ndarray]:
@@ -109,7 +109,7 @@ def test_counts_of_the_chorales(chorales: Dataset) -> None:
         pytest.skip("counted on music21 10")
     assert counts == [211, 80, 79]
     assert frames == [11_742, 4_203, 4_209]
-    assert baseline(chorales) == pytest.approx(10.957905, abs=1e-5)
+    assert baseline(chorales, {}) == pytest.approx(10.957905, abs=1e-5)
     assert chorales.hash.startswith("fe69af30f836")
 
 
@@ -140,7 +140,7 @@ def test_reading_gives_the_same_again_and_leaves_nothing_behind(chorales: Datase
     code = """
 import json
 from music21 import corpus
-from tasks.chorales import read_chorales
+from tasks.sources.chorales import read_chorales
 paths = corpus.getComposer("bach", fileExtensions=("xml",))
 corpus.getComposer = lambda *_, **__: [path for path in paths if path.stem in ("bwv253", "bwv254", "bwv67.4", "bwv846")]
 calls = []
@@ -169,7 +169,7 @@ import sys
 from tasks import TASKS
 from ablate.cache import default_cache_folder
 from tasks.cache import open_dataset
-print(open_dataset(TASKS["music"], None, default_cache_folder(), print).hash, "music21" in sys.modules)
+print(open_dataset(TASKS["music"], None, {}, default_cache_folder(), print).hash, "music21" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [chorales.hash, "False"]
@@ -178,7 +178,7 @@ print(open_dataset(TASKS["music"], None, default_cache_folder(), print).hash, "m
 def test_a_corpus_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "getComposer", lambda *_, **__: [])
     with pytest.raises(UserError, match="--data music=PATH"):
-        load(None, quiet)
+        load(None, {}, quiet)
 
 
 def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,4 +187,4 @@ def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("tasks.music.version", missing)
     with pytest.raises(UserError, match="pip install music21"):
-        load(None, quiet)
+        load(None, {}, quiet)

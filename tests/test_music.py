@@ -19,8 +19,8 @@ from ablate.errors import UserError
 from tasks import TASKS
 from tasks.cache import open_dataset
 from tasks.music import baseline, load
-from tasks.pianoroll import roll_of
 from tasks.registry import SPLITS, Dataset
+from tasks.sources.pianoroll import roll_of
 
 MUSIC = TASKS["music"]
 
@@ -37,7 +37,7 @@ def quiet(what: str, done: int, total: int) -> None:
 
 
 def read(path: Path) -> Dataset:
-    return load(path, quiet)
+    return load(path, {}, quiet)
 
 
 def refusal(path: Path) -> str:
@@ -145,7 +145,7 @@ def test_the_baseline_by_hand(reference: Dataset) -> None:
     counts = {21: 1, 62: 1, 108: 1}
     frames = [{59, 62, 67}, {60}, {31}]
     total = sum(cost(key in frame, counts.get(key, 0)) for frame in frames for key in range(21, 109))
-    assert baseline(reference) == pytest.approx(total / 3, rel=1e-12)
+    assert baseline(reference, {}) == pytest.approx(total / 3, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_paths_that_are_no_file(tmp_path: Path) -> None:
         assert "not a file" in refusal(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "missing.json"):
         with pytest.raises(UserError):
-            open_dataset(MUSIC, path, tmp_path / "cache", quiet)
+            open_dataset(MUSIC, path, {}, tmp_path / "cache", quiet)
 
 
 def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,4 +302,4 @@ def test_jsb_chorales() -> None:
     splits = found[0].splits
     assert [len(splits[split]) for split in SPLITS] == [229, 76, 77]
     assert [int(splits[split].lengths.sum()) + len(splits[split]) for split in SPLITS] == [13_807, 4_602, 4_725]
-    assert baseline(found[0]) == pytest.approx(11.091029, abs=1e-5)
+    assert baseline(found[0], {}) == pytest.approx(11.091029, abs=1e-5)

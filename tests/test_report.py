@@ -122,7 +122,22 @@ def test_the_gallery_marks_what_a_variant_changes(tmp_path):
 def test_verdicts_are_named_once_there_are_enough_trials(tmp_path):
     trials, curves = study(variants=("V", "NFG", "NP"), n=60)
     text = written(tmp_path, trials, curves, facts(variants=("V", "NFG", "NP"), n=60))
-    assert "The best tenth (n = 6 a variant): significantly worse than V: NFG" in text
+    assert "The best trials (n = 6 a variant): significantly worse than V: NFG" in text
+
+
+def test_what_the_best_trial_wrote_is_shown(tmp_path):
+    trials, curves = study(variants=("V", "NFG"), n=3)
+    samples = trials.loc[trials["state"].eq("completed"), ["task", "variant", "index"]]
+    samples = samples.assign(
+        sample=[f"<{v}> {k}\n\tif" for v, k in zip(samples["variant"], samples["index"], strict=True)]
+    )
+    write_report(tmp_path, trials, curves, facts(variants=("V", "NFG")), samples)
+    text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    Page(text)
+    done = trials[trials["state"].eq("completed") & trials["variant"].eq("V")].sort_values("validation")
+    assert f"&lt;V&gt; {done['index'].iloc[0]}\n\tif" in text and text.count("&lt;V&gt;") == 1
+    kept = pd.read_csv(tmp_path / "report" / "tables" / "samples.csv")
+    assert list(kept["variant"]) == ["V", "NFG"] and kept["sample"].str.endswith("\n\tif").all()
 
 
 def test_the_same_numbers_give_the_same_files(tmp_path):

@@ -13,9 +13,10 @@ import torch
 from ablate.cell.engine import make_layer
 from ablate.plan.config import Training
 from ablate.plan.coordinates import Coordinates, Draws
+from ablate.plan.study import Lesson
 from ablate.train.batches import Batch, Frames
 from ablate.train.network import Network
-from ablate.train.objective import OBJECTIVES, judge
+from ablate.train.objective import OBJECTIVES, Tally, judge
 from ablate.train.optimiser import make_optimiser
 from ablate.train.parameters import Parameters
 from ablate.train.trial import Outcome, run_trial
@@ -41,19 +42,18 @@ def scales(count: int, seed: int) -> Sequences:
     )
 
 
-DATA = Dataset({"train": scales(20, 0), "validation": scales(6, 1), "test": scales(6, 2)}, "scales", "")
+DATA = Dataset({"train": scales(20, 0), "validation": scales(6, 1), "test": scales(6, 2)}, "scales", 88, 88)
 
 
 def run(variant: str = "V", training: Training | None = None, seed: int = 0, **settings: Any) -> Outcome:
     entry = VARIANTS[variant]
     return run_trial(
-        TASKS["music"],
+        Lesson(TASKS["music"], training or Training(epochs=5), {}, False),
         DATA,
         entry,
         make_layer(entry.equations, entry.trace, variant, "cpu"),
         Draws(seed, Coordinates("music", variant, 0)),
         {**SETTINGS, **settings},
-        training or Training(epochs=5),
     )
 
 
@@ -99,6 +99,9 @@ def test_a_loss_that_is_not_finite_ends_the_trial() -> None:
     "change",
     [
         {"optimiser": "adam"},
+        {"optimiser": "adagrad"},
+        {"layers": 2},
+        {"chunk": 3},
         {"batch_size": 4},
         {"weight_spread": 0.3},
         {"forget_bias": 1.0},
@@ -178,9 +181,13 @@ def test_padding_changes_no_loss() -> None:
     """A batch of sequences of different lengths has the loss of its sequences one by one."""
     network = make_network()
     network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(), 11)
-    frames = Frames(DATA.splits["test"])
-    together = [judge("bernoulli", network.forward(batch.x), batch)[0] for batch in frames.batches(np.arange(6), 6)]
-    alone = [judge("bernoulli", network.forward(batch.x), batch)[0] for batch in frames.batches(np.arange(6), 1)]
+    frames = Frames(DATA.splits["test"], 88)
+
+    def losses(size: int) -> list[float]:
+        batches = frames.batches(np.arange(6), size)
+        return [judge("bernoulli", network.forward(batch.x, batch.lengths), batch)[0] for batch in batches]
+
+    together, alone = losses(6), losses(1)
     assert len(together) == 1 and len(alone) == 6
     assert together[0] == pytest.approx(sum(alone), rel=1e-5)
 
@@ -192,8 +199,8 @@ def test_gradients_are_the_frameworks(name: str, engine: str, size: int) -> None
     """Loss and gradients of a whole network equal those that PyTorch takes through its graph."""
     network, variant = make_network(name, engine), VARIANTS[name]
     network.initialise(Draws(0, Coordinates("music", name, 0)), Training(weight_spread=0.5), 11)
-    batch = next(Frames(DATA.splits["train"]).batches(np.arange(size), size))
-    outputs = network.forward(batch.x)
+    batch = next(Frames(DATA.splits["train"], 88).batches(np.arange(size), size))
+    outputs = network.forward(batch.x, batch.lengths)
     loss, _ = judge("bernoulli", outputs, batch, 0.5)
     network.backward(outputs)
     weights = {key: weight.clone().requires_grad_() for key, weight in network.parameters.weights.items()}
@@ -220,12 +227,12 @@ def test_losses_are_the_frameworks(objective: str, at_end: bool) -> None:
     else:
         targets = torch.randn(1 if at_end else 5, 2, 4, generator=generator)
     scored = [(b, t) for b in range(2) for t in range(int(lengths[b])) if not at_end or t == lengths[b] - 1]
-    loss, score = torch.zeros(()), 0.0
+    loss, mistakes = torch.zeros(()), 0.0
     for b, t in scored:
         row, target = outputs[t, b], targets[0 if at_end else t, b]
         if objective == "softmax":
             loss = loss + torch.nn.functional.cross_entropy(row, target[0])
-            score += 100 * float(row.argmax() != target[0])
+            mistakes += float(row.argmax() != target[0])
         else:
             loss = loss + (row - target).square().sum()
     (0.5 * loss).backward()
@@ -235,7 +242,7 @@ def test_losses_are_the_frameworks(objective: str, at_end: bool) -> None:
     ours = outputs.detach().clone()
     found = judge(objective, ours, batch, 0.5)
     assert found[0] == pytest.approx(loss.item(), rel=1e-5)
-    assert found[1] == pytest.approx(score if objective == "softmax" else loss.item(), rel=1e-5)
+    assert found[1] == mistakes
     torch.testing.assert_close(ours, outputs.grad)
 
 
@@ -243,15 +250,16 @@ def test_a_loss_of_extreme_outputs_is_right() -> None:
     """Certain and right costs nothing, certain and wrong costs its margin; what is not a number comes out as one."""
     outputs = torch.tensor([100.0, -100.0, 100.0, -1000.0, 0.0]).reshape(1, 1, 5)
     batch = Batch(outputs, np.array([[[1, 0, 0, 1, 1]]], np.uint8), np.array([1]))
-    assert judge("bernoulli", outputs, batch) == (pytest.approx(100 + 1000 + math.log(2), rel=1e-6),) * 2
+    assert judge("bernoulli", outputs, batch) == (pytest.approx(100 + 1000 + math.log(2), rel=1e-6), 0)
     torch.testing.assert_close(outputs.flatten(), torch.tensor([0.0, 0.0, 1.0, -1.0, -0.5]))
     for bad in (math.nan, math.inf):
         for objective in OBJECTIVES:
-            loss, score = judge(objective, torch.full((1, 1, 5), bad), batch)
-            assert math.isnan(loss) and math.isnan(score)
+            tally = Tally()
+            tally.add(*judge(objective, torch.full((1, 1, 5), bad), batch), batch.answers)
+            assert math.isnan(tally.score("nats")) and math.isnan(tally.score("error"))
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adagrad"])
 @pytest.mark.parametrize("momentum", [0.0, 0.7])
 @pytest.mark.parametrize("clipping", [0.0, 0.5])
 def test_updates_are_the_frameworks(optimiser: str, momentum: float, clipping: float) -> None:
@@ -264,6 +272,8 @@ def test_updates_are_the_frameworks(optimiser: str, momentum: float, clipping: f
     ours = make_optimiser(parameters, settings, Training(optimiser=optimiser, gradient_clipping=clipping))
     if optimiser == "adam":
         framework: torch.optim.Optimizer = torch.optim.Adam([theirs], lr=0.05, betas=(momentum, 0.999))
+    elif optimiser == "adagrad":
+        framework = torch.optim.Adagrad([theirs], lr=0.05)
     else:
         framework = torch.optim.SGD([theirs], lr=0.05 * (1 - momentum), momentum=momentum, nesterov=momentum > 0)
     for _ in range(20):

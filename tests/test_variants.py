@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
@@ -116,7 +117,7 @@ def test_finite_over_a_thousand_steps(variant: Variant) -> None:
     network = Network(variant, layer_of(variant, "cpu"), inputs, units, 1)
     network.initialise(Draws(0, Coordinates("music", variant.name, 0)), Training(), 1000)
     x = (torch.rand(1000, 1, inputs, generator=torch.Generator().manual_seed(0)) < 0.05).float()
-    outputs = network.forward(x)
+    outputs = network.forward(x, np.array([1000]))
     network.backward(torch.ones_like(outputs) / 1000)
     assert torch.isfinite(outputs).all()
     assert torch.isfinite(network.parameters.gradient).all()

@@ -2,13 +2,23 @@
 
 from ablate.analyse.boxes import box_statistics, compare_sets, curve_views, views
 from ablate.analyse.compare import MIN_TRIALS, compare, detectable, holm, welch
-from ablate.analyse.trials import FRACTION, best_curves, best_fraction, counts, scored, summary, trial_sets
+from ablate.analyse.trials import (
+    FRACTION,
+    best_curves,
+    best_fraction,
+    best_samples,
+    counts,
+    scored,
+    summary,
+    trial_sets,
+)
 
 __all__ = [
     "FRACTION",
     "MIN_TRIALS",
     "best_curves",
     "best_fraction",
+    "best_samples",
     "box_statistics",
     "compare",
     "compare_sets",

@@ -19,7 +19,7 @@ _BOX = ["n", "diverged", "min", "q1", "median", "mean", "q3", "max", "parameters
 
 
 def compare_sets(sets: pd.DataFrame, reference: str, directions: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """`compare` for all trials and for the best fraction, told apart by the column `set`.
+    """`compare` for all trials and for the best ones, told apart by the column `set`.
 
     `sets` is what `trial_sets` returns. Each task and set is a family of tests of its own for Holm's correction.
     """

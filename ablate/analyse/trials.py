@@ -17,8 +17,9 @@ import pandas as pd
 from ablate.analyse.frames import groups, signs, where
 
 FRACTION = 0.1  # Greff et al. 2017: the best 10 % of the trials, chosen on the validation set
+FEWEST = 5  # but no fewer than a test needs, as long as they are no more than half
 STATES = ("completed", "diverged", "failed")
-SETS = ("all", "best")  # every trial; the best fraction
+SETS = ("all", "best")  # every trial; the best ones
 
 HYPERPARAMETERS = ("hidden_size", "learning_rate", "momentum", "input_noise")
 _KEYS = ["task", "variant", "index"]
@@ -53,19 +54,24 @@ def best_fraction(
 ) -> pd.DataFrame:
     """The best trials of each task and variant by VALIDATION score, best first.
 
-    As many as `fraction` of the scored trials, rounded up, so at least one. Diverged trials have no validation
-    score and come last. Equal validation scores are told apart by index, never by the test score.
+    As many as `fraction` of the scored trials, rounded up, so at least one; in a small study FEWEST, or half of the
+    trials if that is less. Diverged trials have no validation score and come last. Equal validation scores are told
+    apart by index, never by the test score.
     """
     table = _by_validation(with_score(trials, directions).dropna(subset="score"), directions)
-    # Rounded before ceil: 0.1 * 30 is a hair above 3 in floating point.
-    parts = [rows.head(math.ceil(round(len(rows) * fraction, 9))) for _, rows in groups(table, "task", "variant")]
+    parts = [rows.head(_how_many(len(rows), fraction)) for _, rows in groups(table, "task", "variant")]
     return pd.concat(parts, ignore_index=True) if parts else table
+
+
+def _how_many(trials: int, fraction: float) -> int:
+    # Rounded before ceil: 0.1 * 30 is a hair above 3 in floating point.
+    return max(math.ceil(round(trials * fraction, 9)), min(FEWEST, trials // 2))
 
 
 def trial_sets(
     trials: pd.DataFrame, fraction: float = FRACTION, directions: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """Every scored trial once in the set "all", and the best fraction once more in the set "best"."""
+    """Every scored trial once in the set "all", and the best ones once more in the set "best"."""
     everything = with_score(trials, directions).dropna(subset="score")
     parts = {"all": everything, "best": best_fraction(everything, fraction, directions)}
     return pd.concat([part.assign(set=name) for name, part in parts.items()], ignore_index=True)
@@ -126,6 +132,20 @@ def best_curves(
     best = best.groupby(["task", "variant"]).head(1).filter([*_KEYS, "best_epoch"])
     lines = lines.merge(best, on=_KEYS).sort_values([*_KEYS, "epoch"], ignore_index=True)
     return lines.assign(best=lines["epoch"].eq(lines["best_epoch"])).drop(columns="best_epoch")
+
+
+def best_samples(
+    trials: pd.DataFrame, samples: pd.DataFrame, directions: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """What each task and variant's best completed trial by validation wrote: task, variant, index, sample.
+
+    `samples` has these columns, a row a trial. A variant whose best trial wrote nothing has no row.
+    """
+    if samples.empty:
+        return pd.DataFrame(columns=[*_KEYS, "sample"])
+    best = _by_validation(where(_tidy(trials), state="completed"), directions)
+    best = best.groupby(["task", "variant"]).head(1)[_KEYS]
+    return best.merge(samples.reindex(columns=[*_KEYS, "sample"]), on=_KEYS)
 
 
 def with_score(trials: pd.DataFrame, directions: Mapping[str, str] | None = None) -> pd.DataFrame:

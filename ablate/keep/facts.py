@@ -10,8 +10,8 @@ from typing import Any
 
 from ablate.cell.difference import difference
 from ablate.cell.typeset import formula, latex
-from ablate.plan.study import Plan
-from tasks.registry import SPLITS, Dataset, Task
+from ablate.plan.study import Lesson, Plan
+from tasks.registry import SPLITS, Dataset
 from variants import VARIANTS, Variant
 
 PACKAGES = ("torch", "numba", "numpy", "sympy", "optuna", "mlflow", "pandas", "scipy", "music21")
@@ -24,7 +24,7 @@ def gather(plan: Plan, datasets: dict[str, Dataset], command: str) -> dict[str, 
         "command": command,
         "expected": plan.config.trials,
         "configuration": plan.config.to_toml(),
-        "tasks": {task.name: _task(task, datasets[task.name]) for task in plan.tasks},
+        "tasks": {task.name: _task(plan.lesson(task), datasets[task.name]) for task in plan.tasks},
         "variants": {variant.name: _variant(variant) for variant in plan.variants},
         "environment": environment(plan),
     }
@@ -36,16 +36,19 @@ def merge(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **new, **together}
 
 
-def _task(task: Task, data: Dataset) -> dict[str, Any]:
+def _task(lesson: Lesson, data: Dataset) -> dict[str, Any]:
+    task = lesson.task
     splits = {name: data.splits[name] for name in SPLITS}
     return {
         "name": task.name,
         "summary": task.summary,
         "metric": task.metric,
         "direction": task.direction,
-        "baseline": task.baseline(data),
+        "baseline": task.baseline(data, lesson.settings),
         "source": data.source,
         "sha256": data.hash,
+        "notes": list(data.notes),
+        "settings": {"inputs": data.input_size, "outputs": data.output_size, **lesson.settings},
         "counts": {name: len(split) for name, split in splits.items()},
         "frames": {name: int(split.lengths.sum()) for name, split in splits.items()},
     }

@@ -93,7 +93,9 @@ class StudyFolder:
         """Refuse a configuration whose trials would not be those of this study, naming the differences."""
         asked, there = config.identity(), self.config().identity()
         differences = [
-            f"{key} is {there[key]} there and {asked[key]} here" for key in asked if there[key] != asked[key]
+            f"{key} is {there.get(key, 'not set')} there and {asked.get(key, 'not set')} here"
+            for key in {**there, **asked}
+            if there.get(key) != asked.get(key)
         ]
         if differences:
             raise UserError(

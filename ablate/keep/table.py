@@ -1,4 +1,4 @@
-"""The tables of a study: a row a trial in trials.csv, a row an epoch in curves.csv.
+"""The tables of a study: a row a trial in trials.csv, a row an epoch in curves.csv, texts written in samples.csv.
 
 They are the truth from which everything else is made. Rows are only ever appended; a trial counts once its row in
 trials.csv is whole, and its curve is written before that. A rewrite goes through a temporary file and a rename.
@@ -6,6 +6,7 @@ trials.csv is whole, and its curve is written before that. A rewrite goes throug
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import math
@@ -33,6 +34,7 @@ TRIAL_COLUMNS = [
     "reason",
 ]
 CURVE_COLUMNS = [*KEY, "epoch", "train", "validation"]
+SAMPLE_COLUMNS = [*KEY, "sample"]
 
 Curve = list[tuple[int, float, float]]  # epoch, train, validation
 
@@ -40,7 +42,7 @@ Curve = list[tuple[int, float, float]]  # epoch, train, validation
 TIME_COLUMNS = ["seconds"]
 
 _KINDS = {
-    **dict.fromkeys(["task", "variant", "state", "engine", "reason"], "str"),
+    **dict.fromkeys(["task", "variant", "state", "engine", "reason", "sample"], "str"),
     **dict.fromkeys(["index", "epoch"], "int64"),
     **dict.fromkeys(["hidden_size", "best_epoch", "epochs", "parameters"], "Int64"),
     **dict.fromkeys(["learning_rate", "momentum", "input_noise", "validation", "test", "train", "seconds"], "float64"),
@@ -48,11 +50,12 @@ _KINDS = {
 
 
 class Tables:
-    """The two tables in a study's folder."""
+    """The tables in a study's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.trials_file = folder / "trials.csv"
         self.curves_file = folder / "curves.csv"
+        self.samples_file = folder / "samples.csv"  # only where a task's networks can write
 
     def trials(self) -> pd.DataFrame:
         """A row a trial; of one that was run again, the last."""
@@ -64,6 +67,14 @@ class Tables:
         trials = self.trials()
         return curves.merge(trials[KEY], on=KEY, how="inner").reset_index(drop=True)
 
+    def samples(self) -> pd.DataFrame:
+        """What networks wrote, a row a trial."""
+        table = self._samples()
+        return table.assign(sample=[ast.literal_eval(literal) for literal in table["sample"]])
+
+    def _samples(self) -> pd.DataFrame:
+        return _read(self.samples_file, SAMPLE_COLUMNS).drop_duplicates(KEY, keep="last", ignore_index=True)
+
     def rows(self) -> list[tuple[dict[str, Any], Curve]]:
         """Every trial as a row of plain Python values, None for what is empty, with its curve."""
         curves: dict[tuple[Any, ...], Curve] = {}
@@ -72,15 +83,20 @@ class Tables:
             curves.setdefault(tuple(row[name] for name in KEY), []).append((row["epoch"], train, validation))
         return [(row, curves.get(tuple(row[name] for name in KEY), [])) for row in _plain_rows(self.trials())]
 
-    def add(self, trial: dict[str, Any], curve: Curve) -> None:
-        """Keep a finished trial: first its curve, then the row that makes it count."""
+    def add(self, trial: dict[str, Any], curve: Curve, sample: str = "") -> None:
+        """Keep a finished trial: first its curve and sample, then the row that makes it count."""
         key = [trial[name] for name in KEY]
+        if sample:
+            # As a Python literal, since a row must be a line, and what networks write may hold any character.
+            _append(self.samples_file, SAMPLE_COLUMNS, [[*key, ascii(sample)]])
         _append(self.curves_file, CURVE_COLUMNS, [[*key, *row] for row in curve])
         _append(self.trials_file, TRIAL_COLUMNS, [[trial.get(name) for name in TRIAL_COLUMNS]])
 
     def tidy(self) -> None:
         """Rewrite both tables in the order of the coordinates, without what a kill has left half-written."""
-        trials, curves = self.trials(), self.curves()
+        trials, curves, samples = self.trials(), self.curves(), self._samples()
+        if len(samples):
+            _rewrite(self.samples_file, samples.sort_values(KEY, kind="stable"))
         _rewrite(self.curves_file, curves.sort_values([*KEY, "epoch"], kind="stable"))
         _rewrite(self.trials_file, trials.sort_values(KEY, kind="stable"))
 

@@ -13,6 +13,8 @@ from typing import Any, get_type_hints
 
 from ablate.errors import UserError
 from ablate.plan.space import GREFF, Range, parse_entry
+from tasks import TASKS
+from tasks.registry import Task
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,19 @@ class Training:
     weight_spread: float = 0.1  # standard deviation of the initial weights
     forget_bias: float = 0.0  # added to the initial b_f
     gradient_clipping: float = 0.0  # each component to [-c, c]; 0: none
+    layers: int = 1  # recurrent layers, one above the other
+    chunk: int = 0  # frames that are propagated back through, the state being carried on; 0: whole sequences
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "batch_size"):
+        for name in ("epochs", "patience", "batch_size", "layers"):
             _require(f"training.{name}", getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("weight_spread", "gradient_clipping"):
+        for name in ("weight_spread", "gradient_clipping", "chunk"):
             _require(f"training.{name}", getattr(self, name), getattr(self, name) >= 0, "at least 0")
         if self.optimiser not in OPTIMISERS:
             raise UserError(f"training.optimiser is {self.optimiser!r}; known: {', '.join(OPTIMISERS)}")
 
 
-OPTIMISERS = ("sgd", "adam")
+OPTIMISERS = ("sgd", "adam", "adagrad")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Config:
     preset: str = "default"
     training: Training = field(default_factory=Training)
     search: dict[str, Range | float] = field(default_factory=lambda: dict(GREFF))
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by task: of its data, or in training's place
 
     def __post_init__(self) -> None:
         _require("trials", self.trials, self.trials >= 1, "at least 1")
@@ -89,6 +94,7 @@ class Config:
             "engine": self.engine,  # engines agree, but not to the last bit
             **{f"training.{key}": value for key, value in dataclasses.asdict(self.training).items()},
             **{f"search.{key}": entry for key, entry in self.search.items()},
+            **{f"settings.{task}.{key}": value for task, own in self.settings.items() for key, value in own.items()},
         }
 
     def to_toml(self) -> dict[str, Any]:
@@ -107,14 +113,20 @@ ENGINES = ("auto", "cpu", "reference")
 
 # Each preset says what it changes of the defaults, which are Greff's protocol but for the draws.
 PRESETS: dict[str, dict[str, Any]] = {
-    # 41 trials have a best tenth of five, the fewest that are tested; the ranges leave out what six epochs cannot use.
+    # What 41 cells on three tasks can do in ten minutes; the ranges leave out what so few epochs cannot use.
     "default": {
-        "trials": 41,
-        "training": {"epochs": 6},
-        "search": {"hidden_size": {"high": 100}, "learning_rate": {"low": 1e-4}},
+        "trials": 12,
+        "training": {"epochs": 4},
+        "search": {"hidden_size": {"high": 100}, "learning_rate": {"low": 1e-3, "high": 1e-1}},
+        "settings": {"handwriting": {"epochs": 2, "train": 600, "validation": 100, "test": 200}},
     },
     "paper": {"trials": 200, "paired": False},
-    "smoke": {"trials": 2, "training": {"epochs": 1}, "search": {"hidden_size": 20}},
+    "smoke": {
+        "trials": 2,
+        "training": {"epochs": 1},
+        "search": {"hidden_size": 20},
+        "settings": {"handwriting": {"train": 100, "validation": 50, "test": 50}, "text": {"sample": 50}},
+    },
 }
 
 
@@ -151,10 +163,15 @@ def _read(file: Path) -> dict[str, Any]:
 def _merge(into: dict[str, Any], layer: dict[str, Any], place: str) -> None:
     """Lay one source of settings over the others, its keys and values checked."""
     for key, value in layer.items():
-        if key in ("training", "search"):
+        if key in ("training", "search", "settings"):
             if not isinstance(value, dict):
                 raise UserError(f"{place}: {key} must be a table, [{key}]")
             section = into.setdefault(key, {})
+            if key == "settings":
+                for name, own in value.items():
+                    task = TASKS[name]
+                    section.setdefault(task.name, {}).update(_settings_of(task, own, place))
+                continue
             for inner, entry in value.items():
                 if key == "search":
                     _known(inner, GREFF, place, "search.")
@@ -165,12 +182,28 @@ def _merge(into: dict[str, Any], layer: dict[str, Any], place: str) -> None:
             into[key] = _typed(Config, key, value, place, "")
 
 
+def _settings_of(task: Task, own: Any, place: str) -> dict[str, Any]:
+    """The settings of one task, checked: its own, or those of training in its case."""
+    if not isinstance(own, dict):
+        raise UserError(f"{place}: settings.{task.name} must be a table, [settings.{task.name}]")
+    prefix, training = f"settings.{task.name}.", get_type_hints(Training)
+    kinds = {**{key: type(value) for key, value in task.choices.items()}, **training}
+    for key in own:
+        _known(key, kinds, place, prefix)
+    found = {key: _of_kind(kinds[key], value, f"{place}: {prefix}{key}") for key, value in own.items()}
+    Training(**{key: value for key, value in found.items() if key in training})  # refuses what cannot be
+    return found
+
+
 def _typed(owner: type, key: str, value: Any, place: str, prefix: str) -> Any:
     """The value of a key as its dataclass declares it; refused if it is of another kind."""
     hints = get_type_hints(owner)
     _known(key, hints, place, prefix)
-    kind = hints[key]
-    wrong = UserError(f"{place}: {prefix}{key} is {value!r}; it must be {_WORDS[str(kind)]}")
+    return _of_kind(hints[key], value, f"{place}: {prefix}{key}")
+
+
+def _of_kind(kind: Any, value: Any, name: str) -> Any:
+    wrong = UserError(f"{name} is {value!r}; it must be {_WORDS[str(kind)]}")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if kind == tuple[str, ...] and isinstance(value, str):

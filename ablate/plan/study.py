@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
-from ablate.plan.config import Config
+from ablate.errors import UserError
+from ablate.plan.config import Config, Training
 from ablate.plan.coordinates import Coordinates, Draws
 from ablate.plan.space import draw
 from tasks import TASKS
-from tasks.registry import Task
+from tasks.registry import Settings, Task
 from variants import VARIANTS, Variant, load_file
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A task as this study sets it: how its data are made, and how a network is trained on them."""
+
+    task: Task
+    training: Training
+    settings: Settings
+    bidirectional: bool
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,22 @@ class Plan:
     def draws(self, trial: Coordinates) -> Draws:
         return Draws(self.config.seed, trial, self.config.paired)
 
+    def lesson(self, task: Task) -> Lesson:
+        """The task with its settings; what it says about its training goes before the study's.
+
+        Raises:
+            UserError: settings that cannot be together.
+        """
+        own = self.config.settings.get(task.name, {})
+        fields = {each.name for each in dataclasses.fields(Training)}
+        changes = {**task.training, **{key: value for key, value in own.items() if key in fields}}
+        choices = {key: own.get(key, default) for key, default in task.choices.items()}
+        bidirectional = bool(choices.pop("bidirectional", False))
+        lesson = Lesson(task, dataclasses.replace(self.config.training, **changes), choices, bidirectional)
+        if lesson.training.chunk and (bidirectional or task.outputs == "ctc"):
+            raise UserError(f"{task.name} reads whole sequences: set settings.{task.name}.chunk to 0")
+        return lesson
+
     def hyperparameters(self, trial: Coordinates) -> dict[str, float | int]:
         return draw(self.config.search, self.draws(trial))
 
@@ -47,6 +75,9 @@ def make_plan(config: Config) -> Plan:
     for file in config.variants_from:
         load_file(file)
     plan = Plan(config, TASKS.select(config.tasks), VARIANTS.select(config.variants))
-    for task in config.data:
-        TASKS[task]
+    for name in config.data:
+        if TASKS[name].load is None:
+            raise UserError(f"{name} is generated; it reads no data, so leave out --data {name}=...")
+    for task in plan.tasks:
+        plan.lesson(task)
     return plan

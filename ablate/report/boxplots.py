@@ -19,7 +19,7 @@ from ablate.report.facts import Facts
 from ablate.report.style import BLACK, QUIET
 from ablate.report.tables import Tables
 
-SET_NAMES = {"all": "all trials", "best": "best tenth"}
+SET_NAMES = {"all": "all trials", "best": "best trials"}
 _FACES = {WORSE: style.VERMILLION, BETTER: style.BLUE}
 _POINTS_UP_TO = 12  # more trials than this and their points hide the box
 _HOME_LINE = {"color": QUIET, "lw": 0.5, "ls": (0, (1, 2))}
@@ -27,7 +27,7 @@ _BASELINE = {"color": QUIET, "lw": 0.7, "ls": "--"}
 
 
 def boxes(tables: Tables, facts: Facts) -> Figure:
-    """Box plots of the test score: a column a task, all trials above, the best tenth below.
+    """Box plots of the test score: a column a task, all trials above, the best ones below.
 
     Many variants leave room for few columns, so further tasks go to a further pair of rows.
     """

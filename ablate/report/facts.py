@@ -21,6 +21,8 @@ class TaskFacts:
     sha256: str = ""
     counts: dict[str, int] = field(default_factory=dict)  # sequences by split
     frames: dict[str, int] = field(default_factory=dict)  # time steps by split
+    notes: list[str] = field(default_factory=list)  # what a reader should know of this copy of the data
+    settings: dict[str, object] = field(default_factory=dict)  # of its data, and the sizes of input and output
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def render(tables: Tables, facts: Facts, svgs: Mapping[str, bytes]) -> str:
             chosen={"best": "Best trial by validation", "median": "Median trial by test"},
             costs=_costs(tables),
             failures=records(tables.failures),
+            samples=_by_task(tables.samples),
             configuration=list(_flat(facts.configuration)),
             min_trials=MIN_TRIALS,
         )

@@ -29,10 +29,11 @@ class Tables:
     curve_views: pd.DataFrame  # the range of validation scores shown, by task
     power: pd.DataFrame  # what the number of trials can tell, by task and set
     failures: pd.DataFrame  # the failed trials and their reasons
+    samples: pd.DataFrame  # what each variant's best trial wrote, where networks can
 
 
-def compute(trials: pd.DataFrame, curves: pd.DataFrame, facts: Facts) -> Tables:
-    """The tables of a study from its trials and curves, either of which may be empty."""
+def compute(trials: pd.DataFrame, curves: pd.DataFrame, facts: Facts, samples: pd.DataFrame | None = None) -> Tables:
+    """The tables of a study from its trials, curves and samples, any of which may be empty."""
     directions, baselines = facts.directions, facts.baselines
     scored = analyse.scored(trials, directions)
     sets = facts.ordered(analyse.trial_sets(scored, directions=directions))
@@ -52,6 +53,7 @@ def compute(trials: pd.DataFrame, curves: pd.DataFrame, facts: Facts) -> Tables:
         curve_views=facts.ordered(analyse.curve_views(best, baselines, directions)),
         power=facts.ordered(_power(comparisons)),
         failures=facts.ordered(failed),
+        samples=facts.ordered(analyse.best_samples(scored, pd.DataFrame() if samples is None else samples, directions)),
     )
 
 

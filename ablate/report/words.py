@@ -11,7 +11,7 @@ from ablate.analyse.frames import records, where
 from ablate.report.facts import Facts
 from ablate.report.tables import Tables
 
-SETS = {"all": "all trials", "best": "the best tenth"}
+SETS = {"all": "all trials", "best": "the best trials"}
 
 
 def progress(tables: Tables) -> str:
@@ -61,12 +61,12 @@ def caveats(tables: Tables, facts: Facts) -> list[str]:
         )
     if any(row["n"] < MIN_TRIALS for row in records(tables.boxes)):
         found.append(
-            f"No verdict is given for groups of fewer than {MIN_TRIALS} scored trials. The best tenth reaches that "
-            f"with {10 * (MIN_TRIALS - 1) + 1} trials for each task and variant; Greff et al. ran 200."
+            f"No verdict is given for groups of fewer than {MIN_TRIALS} scored trials. The best trials are as many "
+            f"where there are {2 * MIN_TRIALS} for each task and variant; Greff et al. ran 200."
         )
     found.append(
         "All trials together tell how a variant fares at hyperparameters drawn at random, and vary mostly with the "
-        "learning rate; the best tenth tells what it reaches once tuned."
+        "learning rate; the best trials tell what it reaches once tuned."
     )
     if facts.configuration.get("paired"):
         found.append(

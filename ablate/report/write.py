@@ -19,7 +19,9 @@ from ablate.report.tables import compute
 _DATELESS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 
-def write_report(folder: Path, trials: pd.DataFrame, curves: pd.DataFrame, facts: Facts) -> Path:
+def write_report(
+    folder: Path, trials: pd.DataFrame, curves: pd.DataFrame, facts: Facts, samples: pd.DataFrame | None = None
+) -> Path:
     """Write `folder`/report and return the page's path.
 
     Any state of a study will do, from no trial at all. The same input gives the same files, byte for byte; each
@@ -31,9 +33,10 @@ def write_report(folder: Path, trials: pd.DataFrame, curves: pd.DataFrame, facts
             epochs, parameters, seconds, reason.
         curves: a row an epoch: task, variant, index, epoch, train, validation.
         facts: what the tables cannot hold.
+        samples: a row a trial that wrote a text: task, variant, index, sample.
     """
     report = folder / "report"
-    tables = compute(trials, curves, facts)
+    tables = compute(trials, curves, facts, samples)
     for table in fields(tables):
         text = getattr(tables, table.name).to_csv(index=False, float_format="%.10g", lineterminator="\n")
         _write(report / "tables" / f"{table.name}.csv", text.encode())

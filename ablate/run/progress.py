@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.text import Text
 from ablate.plan.coordinates import Coordinates
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
+FEWEST = 5  # trials that must have ended before the time left is told
 
 
 @dataclass
@@ -24,13 +26,14 @@ class _Count:
     failed: int = 0
     diverged: int = 0
     best: float | None = None  # validation
+    better: Callable[..., float] = min
 
     def add(self, state: str, validation: float | None) -> None:
         self.done += 1
         self.failed += state == "failed"
         self.diverged += state == "diverged"
         if validation is not None and validation == validation:
-            self.best = validation if self.best is None else min(self.best, validation)
+            self.best = validation if self.best is None else self.better(self.best, validation)
 
     def cells(self) -> list[str]:
         best = "" if self.best is None else f"{self.best:.3f}"
@@ -48,18 +51,22 @@ class Progress:
     Use it as a context; `tell` prints a line above the display, `add` counts a finished trial.
     """
 
-    def __init__(self, trials: list[Coordinates], stream: Any = None) -> None:
+    def __init__(
+        self, trials: list[Coordinates], directions: Mapping[str, str] | None = None, stream: Any = None
+    ) -> None:
+        """Args: directions: by task, `maximize` where a higher score is better."""
         self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
         self._counts: dict[tuple[str, str], _Count] = {}
         for trial in trials:
-            self._counts.setdefault((trial.task, trial.variant), _Count()).total += 1
-        self._all = _Count(total=len(trials))
+            better = max if (directions or {}).get(trial.task) == "maximize" else min
+            self._counts.setdefault((trial.task, trial.variant), _Count(better=better)).total += 1
+        one = next(iter(self._counts.values()), _Count())
+        self._all = _Count(total=len(trials), better=one.better)  # its best is only shown where there is one task
         self._live: Live | None = None
-        self._started = self._last_line = time.monotonic()
+        self._first_end = self._last_line = time.monotonic()
         self._ran = 0
 
     def __enter__(self) -> Progress:
-        self._started = time.monotonic()
         if self._console.is_terminal:
             self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=2, transient=False)
             self._live.start()
@@ -92,15 +99,18 @@ class Progress:
     def add(self, trial: Coordinates, state: str, validation: float | None) -> None:
         """Count a trial that has just ended."""
         self.known(trial, state, validation)
+        if not self._ran:
+            self._first_end = time.monotonic()
         self._ran += 1
         if not self._live and time.monotonic() - self._last_line > PLAIN_EVERY:
             self._line()
 
     def _left(self) -> str:
         remaining = self._all.total - self._all.done
-        if not remaining or not self._ran:
+        if not remaining or self._ran < FEWEST:
             return ""
-        seconds = (time.monotonic() - self._started) / self._ran * remaining
+        # From the first end of a trial on: what came before it was the start of the workers.
+        seconds = (time.monotonic() - self._first_end) / (self._ran - 1) * remaining
         hours, minutes = divmod(round(seconds / 60), 60)
         return f"about {hours} h {minutes} min left" if hours else f"about {max(minutes, 1)} min left"
 
@@ -124,9 +134,9 @@ class Progress:
             return list(self._counts.items())
         by_task: dict[tuple[str, str], _Count] = {}
         for (task, _), count in self._counts.items():
-            total = by_task.setdefault((task, "all"), _Count())
+            total = by_task.setdefault((task, "all"), _Count(better=count.better))
             for name in ("total", "done", "failed", "diverged"):
                 setattr(total, name, getattr(total, name) + getattr(count, name))
             bests = [best for best in (total.best, count.best) if best is not None]
-            total.best = min(bests) if bests else None
+            total.best = count.better(bests) if bests else None
         return list(by_task.items())

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ablate.cache import default_cache_folder
 from ablate.errors import UserError
 from ablate.keep.facts import gather, merge
 from ablate.keep.folder import StudyFolder
@@ -15,12 +14,11 @@ from ablate.keep.table import coordinates
 from ablate.plan.config import Config
 from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan
+from ablate.run.data import task_data
 from ablate.run.engines import choose_engines
 from ablate.run.pool import Pool
 from ablate.run.progress import Progress
 from ablate.run.views import Views
-from tasks.cache import open_dataset
-from tasks.registry import Dataset
 
 ENDED = ("completed", "diverged")  # results; a failed trial is run again by the next command
 
@@ -34,14 +32,14 @@ def run_study(plan: Plan, *, fresh: bool, command: str) -> int:
     """
     config = plan.config
     folder = StudyFolder(Path(config.results), config.study_name)
-    progress = Progress(plan.trials())
+    progress = Progress(plan.trials(), {task.name: task.direction for task in plan.tasks})
     if folder.exists and not fresh:
         folder.compare(config)  # before the data is parsed, which may take a while
     if config.storage:
         from ablate.keep.trial_store import open_storage  # slow to import
 
         open_storage(config.storage)
-    facts = gather(plan, _open_data(plan, progress), command)
+    facts = gather(plan, {task.name: task_data(plan, task, progress.step) for task in plan.tasks}, command)
     folder.lock()
     try:
         if not fresh:
@@ -101,14 +99,8 @@ def report_study(folder: StudyFolder) -> Path:
         configuration=kept["configuration"],
         environment=kept["environment"],
     )
-    return write_report(folder.path, folder.tables.trials(), folder.tables.curves(), facts)
-
-
-def _open_data(plan: Plan, progress: Progress) -> dict[str, Dataset]:
-    """The data of every task of the plan, parsed and cached here, so that the workers only map it into memory."""
-    paths = {task: Path(path).expanduser() for task, path in plan.config.data.items()}
-    cache = default_cache_folder()
-    return {task.name: open_dataset(task, paths.get(task.name), cache, progress.step) for task in plan.tasks}
+    tables = folder.tables
+    return write_report(folder.path, tables.trials(), tables.curves(), facts, tables.samples())
 
 
 def _check_data(folder: StudyFolder, facts: dict[str, Any]) -> None:
@@ -162,7 +154,7 @@ def _run(plan: Plan, folder: StudyFolder, progress: Progress, trials: list[Coord
     try:
         with progress:
             for result in pool.run(trials):
-                folder.tables.add(result.row, result.curve)
+                folder.tables.add(result.row, result.curve, result.sample)
                 if result.traceback:
                     folder.write_failure(str(result.trial), result.traceback)
                 progress.add(result.trial, result.row["state"], result.row["validation"])

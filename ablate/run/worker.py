@@ -8,11 +8,14 @@ from functools import cache
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ablate.cache import default_cache_folder
 from ablate.plan.config import Config
 from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan, make_plan
+from ablate.run.data import task_data, trial_data
 from ablate.run.processes import follow_parent
+from tasks import TASKS
+from tasks.registry import Dataset, Task
+from variants import VARIANTS
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Result:
     trial: Coordinates
     row: dict[str, Any]  # the columns of trials.csv
     curve: list[tuple[int, float, float]] = field(default_factory=list)  # epoch, train, validation
+    sample: str = ""  # text that the network wrote
     traceback: str = ""  # of a failed trial
 
 
@@ -57,19 +61,16 @@ def work(connection: Connection, config: Config, engines: dict[str, str]) -> Non
 
 def _run(plan: Plan, trial: Coordinates) -> Result:
     from ablate.train.trial import run_trial
-    from tasks import TASKS
-    from variants import VARIANTS
 
     try:
         task, variant = TASKS[trial.task], VARIANTS[trial.variant]
         outcome = run_trial(
-            task,
-            _dataset(task.name, plan.config.data.get(task.name)),
+            plan.lesson(task),
+            _data(plan, task, trial),
             variant,
             _layer(variant.name, plan.engines[variant.name]),
             plan.draws(trial),
             plan.hyperparameters(trial),
-            plan.config.training,
         )
     except Exception as error:  # any exception is this trial's result; the sweep goes on
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -84,26 +85,26 @@ def _run(plan: Plan, trial: Coordinates) -> Result:
         "parameters": outcome.parameters,
         "seconds": round(outcome.seconds, 3),
     }
-    return Result(trial, row, outcome.curve)
+    return Result(trial, row, outcome.curve, outcome.sample)
 
 
 @cache
 def _layer(variant: str, engine: str) -> Any:
     """The layer of a variant, made once a process."""
     from ablate.cell.engine import make_layer
-    from variants import VARIANTS
 
     entry = VARIANTS[variant]
     return make_layer(entry.equations, entry.trace, entry.name, engine)
 
 
-@cache
-def _dataset(task: str, path: str | None) -> Any:
-    """The data of a task, opened once a process; the arrays are memory-mapped and so shared between processes."""
-    from pathlib import Path
+# Data sets by task: their arrays are memory-mapped, and so shared between processes.
+_opened: dict[str, Dataset] = {}
 
-    from tasks import TASKS
-    from tasks.cache import open_dataset
 
-    source = Path(path).expanduser() if path else None
-    return open_dataset(TASKS[task], source, default_cache_folder(), lambda what, done, total: None)
+def _data(plan: Plan, task: Task, trial: Coordinates) -> Dataset:
+    """The data of a trial: loaded once a process, or generated from the trial's draws."""
+    if task.generate is not None:
+        return trial_data(plan, task, trial)
+    if task.name not in _opened:
+        _opened[task.name] = task_data(plan, task, lambda what, done, total: None)
+    return _opened[task.name]

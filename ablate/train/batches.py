@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from tasks.registry import Sequences
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -20,64 +21,100 @@ class Batch:
     """B sequences of up to T frames."""
 
     x: Tensor  # (T, B, M), float32
-    targets: Array  # (T, B, K), or (1, B, K) where a sequence has one answer
+    targets: Array  # (T, B, K); (1, B, K) where a sequence has one answer; the labels end to end where it has a label
     lengths: npt.NDArray[np.int64]  # (B,): frames beyond them are padding
     at_end: bool = False  # whether a sequence has one answer, at its last frame, and not one at every frame
+    label_lengths: npt.NDArray[np.int64] | None = None  # (B,)
 
     @property
     def answers(self) -> int:
         """How many answers are scored."""
-        return len(self.lengths) if self.at_end else int(self.lengths.sum())
+        if self.label_lengths is not None:
+            return int(self.label_lengths.sum())
+        T = len(self.x)
+        if self.at_end:
+            return int(((self.lengths > 0) & (self.lengths <= T)).sum())
+        return int(self.lengths.clip(0, T).sum())
+
+    def chunks(self, size: int) -> Iterator[Batch]:
+        """The batch in pieces of up to `size` frames, in turn.
+
+        The lengths of a piece count from its start, so they may lie behind its end or before its start.
+        """
+        for first in range(0, len(self.x), size):
+            frames = slice(first, first + size)
+            targets = self.targets if self.at_end else self.targets[frames]
+            yield Batch(self.x[frames], targets, self.lengths - first, self.at_end)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise over the inputs, drawn batch by batch."""
+
+    generator: np.random.Generator
+    spread: float  # standard deviation
+
+    def add_to(self, x: Array) -> None:
+        if self.spread:
+            drawn = self.generator.standard_normal(x.shape, dtype=np.float32)
+            drawn *= np.float32(self.spread)
+            x += drawn
 
 
 class Frames:
-    """A split's frames in memory, from which batches are cut."""
+    """A split, from which batches are cut; its arrays stay where they are, memory-mapped or not.
 
-    def __init__(self, data: Sequences) -> None:
-        # Plain arrays: cutting a memory map itself is slow.
-        self._clean = np.asarray(data.inputs).astype(np.float32)
-        self._inputs = self._clean
-        self._targets = np.asarray(data.targets)
+    Args:
+        input_size: M; where the inputs have one column and M is more, they are the numbers of one-hot vectors.
+    """
+
+    def __init__(self, data: Sequences, input_size: int) -> None:
+        # Plain views: cutting a memory map itself is slow.
+        self._inputs, self._targets = np.asarray(data.inputs), np.asarray(data.targets)
         self._lengths = np.asarray(data.lengths)
         self._starts = np.cumsum(self._lengths) - self._lengths
         self._at_end = data.at_end
+        self._width = input_size
+        self._label_lengths = None if data.label_lengths is None else np.asarray(data.label_lengths)
+        if self._label_lengths is not None:
+            self._label_starts = np.cumsum(self._label_lengths) - self._label_lengths
 
-    def add_noise(self, generator: np.random.Generator, spread: float) -> None:
-        """Lay fresh Gaussian noise over the inputs."""
-        if spread:
-            if self._inputs is self._clean:
-                self._inputs = np.empty_like(self._clean)
-            generator.standard_normal(dtype=np.float32, out=self._inputs)
-            self._inputs *= np.float32(spread)
-            self._inputs += self._clean
-
-    def batches(self, order: npt.NDArray[np.int64], size: int) -> Iterator[Batch]:
+    def batches(self, order: npt.NDArray[np.int64], size: int, noise: Noise | None = None) -> Iterator[Batch]:
         """The sequences in the given order, `size` at a time.
 
-        Sequences are causal, so padding behind a sequence's end cannot reach it; the loss leaves it out.
+        Padding lies behind a sequence's end, so it cannot reach what a network makes of the sequence from its start;
+        the loss leaves it out.
         """
         for first in range(0, len(order), size):
             chosen = order[first : first + size]
             lengths = self._lengths[chosen]
-            if len(chosen) == 1:  # nothing to pad, so nothing to copy
-                start = self._starts[chosen[0]]
-                frames = slice(start, start + lengths[0])
-                x = self._inputs[frames, None]
-                targets = self._targets[chosen, None] if self._at_end else self._targets[frames, None]
-            else:
-                x, targets = self._padded(chosen, lengths)
-            yield Batch(torch.from_numpy(x), targets, lengths, self._at_end)
+            x = np.zeros((int(lengths.max()), len(chosen), self._width), np.float32)
+            for column, k in enumerate(chosen):
+                self._put(x[: lengths[column], column], slice(self._starts[k], self._starts[k] + lengths[column]))
+            if noise is not None:
+                noise.add_to(x)
+            label_lengths = None if self._label_lengths is None else self._label_lengths[chosen]
+            yield Batch(torch.from_numpy(x), self._answers(chosen, lengths), lengths, self._at_end, label_lengths)
 
-    def _padded(self, chosen: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        longest = int(lengths.max())
-        x = np.zeros((longest, len(chosen), self._inputs.shape[1]), np.float32)
-        steps = 1 if self._at_end else longest
-        targets = np.zeros((steps, len(chosen), self._targets.shape[1]), self._targets.dtype)
+    def _put(self, x: Array, frames: slice) -> None:
+        inputs: Array = self._inputs[frames]
+        if inputs.shape[1] == self._width:
+            x[:] = inputs
+        else:
+            x[np.arange(len(inputs)), inputs[:, 0]] = 1
+
+    def _answers(self, chosen: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Array:
+        if self._label_lengths is not None:
+            ends = self._label_starts + self._label_lengths
+            return np.concatenate([self._targets[self._label_starts[k] : ends[k]] for k in chosen])
+        if self._at_end:
+            return self._targets[chosen][None]
+        if len(chosen) == 1:  # nothing to pad, so nothing to copy
+            return self._targets[self._starts[chosen[0]] : self._starts[chosen[0]] + lengths[0], None]
+        targets = np.zeros((int(lengths.max()), len(chosen), self._targets.shape[1]), self._targets.dtype)
         for column, (k, length) in enumerate(zip(chosen, lengths, strict=True)):
-            frames = slice(self._starts[k], self._starts[k] + length)
-            x[:length, column] = self._inputs[frames]
-            targets[: 1 if self._at_end else length, column] = self._targets[k if self._at_end else frames]
-        return x, targets
+            targets[:length, column] = self._targets[self._starts[k] : self._starts[k] + length]
+        return targets
 
 
 def by_length(data: Sequences) -> npt.NDArray[np.int64]:

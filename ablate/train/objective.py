@@ -1,19 +1,25 @@
-"""Losses and scores of a network's outputs, with the derivatives of the loss.
+"""Losses and mistakes of a network's outputs, with the derivatives of the loss; and the scores made of them.
 
-`bernoulli`  K independent units; the score is the loss, the negative log-likelihood in nats summed over the units
-`softmax`    one class of K; the loss is its negative log-likelihood in nats, the score the error in per cent
-`squared`    K numbers; loss and score are the squared error, summed over them
+`bernoulli`  K independent units; the loss is the negative log-likelihood in nats summed over the units
+`softmax`    one class of K; the loss is its negative log-likelihood in nats; a wrong class is a mistake
+`squared`    K numbers; the loss is the squared error, summed over them
+`ctc`        a label without an alignment (Graves et al. 2006), the last class being the blank; the loss is the
+             framework's; the mistakes are the edits from the best path's label to the right one
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
+import torch
 from numba import types
 from torch import Tensor
+from torch.nn.functional import ctc_loss
 
 from ablate.cell.numeric import FAST, compiled, exp, log1p
 from ablate.train.batches import Batch
@@ -21,16 +27,85 @@ from ablate.train.batches import Batch
 BERNOULLI, SOFTMAX, SQUARED = range(3)
 OBJECTIVES = {"bernoulli": BERNOULLI, "softmax": SOFTMAX, "squared": SQUARED}
 
+SCORES = {
+    "nats": lambda loss, mistakes: loss,
+    "bits": lambda loss, mistakes: loss / math.log(2),
+    "squared": lambda loss, mistakes: loss,
+    "error": lambda loss, mistakes: 100 * mistakes,
+    "accuracy": lambda loss, mistakes: 100 * (1 - mistakes),
+    "characters": lambda loss, mistakes: 100 * mistakes,
+}
+
+
+@dataclass
+class Tally:
+    """Losses and mistakes summed over answers, batch by batch."""
+
+    loss: float = 0.0
+    mistakes: float = 0.0
+    answers: int = 0
+
+    def add(self, loss: float, mistakes: float, answers: int) -> None:
+        self.loss += loss
+        self.mistakes += mistakes
+        self.answers += answers
+
+    def score(self, name: str) -> float:
+        """The score of this name, a mean over the answers; NaN where a loss was not finite."""
+        if not math.isfinite(self.loss):
+            return math.nan
+        return SCORES[name](self.loss / self.answers, self.mistakes / self.answers)
+
 
 def judge(objective: str, outputs: Tensor, batch: Batch, factor: float = 1.0) -> tuple[float, float]:
-    """Loss and score of a batch, each summed over its answers; both are NaN where the loss is not finite.
+    """Loss and mistakes of a batch, each summed over its answers.
 
     Args:
-        objective: one of OBJECTIVES.
+        objective: `ctc` or one of OBJECTIVES.
         outputs: (T, B, K), pre-activations; overwritten by `factor` times the derivatives of the loss by them.
     """
-    loss, score = _judge(OBJECTIVES[objective], outputs.numpy(), batch.targets, batch.lengths, batch.at_end, factor)  # type: ignore[call-arg]
-    return (loss, score) if math.isfinite(loss) else (math.nan, math.nan)
+    if objective == "ctc":
+        return _judge_labels(outputs, batch, factor)
+    return _judge(OBJECTIVES[objective], outputs.numpy(), batch.targets, batch.lengths, batch.at_end, factor)  # type: ignore[call-arg]
+
+
+def _judge_labels(outputs: Tensor, batch: Batch, factor: float) -> tuple[float, float]:
+    from rapidfuzz.distance import Levenshtein
+
+    assert batch.label_lengths is not None
+    labels, blank = batch.targets[:, 0], outputs.shape[2] - 1
+    ends = np.cumsum(batch.label_lengths)
+    mistakes = sum(
+        Levenshtein.distance(path.tolist(), labels[end - length : end].tolist())
+        for path, end, length in zip(best_paths(outputs, batch.lengths), ends, batch.label_lengths, strict=True)
+    )
+    with torch.enable_grad():
+        leaf = outputs.detach().requires_grad_()
+        # A sequence that is too short for its label has an infinite loss, and no gradient; it counts in the mistakes.
+        losses = ctc_loss(
+            leaf.log_softmax(2),
+            torch.from_numpy(labels.astype(np.int64)),
+            torch.from_numpy(batch.lengths),
+            torch.from_numpy(batch.label_lengths),
+            blank,
+            reduction="sum",
+            zero_infinity=True,
+        )
+        (found,) = torch.autograd.grad(losses, leaf, torch.tensor(factor))
+    outputs.copy_(found)
+    return losses.item(), float(mistakes)
+
+
+def best_paths(outputs: Tensor, lengths: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """The label of each sequence's most probable path: repeats made one, blanks (the last class) left out."""
+    best, blank = outputs.argmax(2).numpy(), outputs.shape[2] - 1
+    paths = []
+    for b, length in enumerate(lengths):
+        path = best[:length, b]
+        new = np.ones(length, bool)
+        new[1:] = path[1:] != path[:-1]
+        paths.append(path[new & (path != blank)])
+    return paths
 
 
 # Numba takes the types of what follows from the signature of the last function.
@@ -45,7 +120,7 @@ def _bernoulli(row, target, scale):
         above = one / (one + e)
         loss += (z if z > zero else zero) + log1p(e) - hit * z
         row[k] = ((above if z > zero else one - above) - hit) * scale
-    return loss, loss
+    return loss, zero
 
 
 @compiled
@@ -60,7 +135,7 @@ def _softmax(row, target, scale):
         total += row[k]
     for k in range(row.shape[0]):
         row[k] = (row[k] / total - (one if k == right else zero)) * scale
-    return highest + np.log(total) - answer, zero if top == right else row.dtype.type(100)
+    return highest + np.log(total) - answer, zero if top == right else one
 
 
 @compiled
@@ -70,7 +145,7 @@ def _squared(row, target, scale):
         difference = row[k] - row.dtype.type(target[k])
         loss += difference * difference
         row[k] = (difference + difference) * scale
-    return loss, loss
+    return loss, row.dtype.type(0)
 
 
 def _signature(target: types.Type) -> types.Type:
@@ -81,12 +156,12 @@ def _signature(target: types.Type) -> types.Type:
 
 
 # With its types given, a function is compiled when the module is first imported on a machine, and kept.
-_SIGNATURES: Any = [_signature(types.uint8), _signature(types.float32)]
+_SIGNATURES: Any = [_signature(kind) for kind in (types.uint8, types.uint16, types.float32)]
 
 
 @numba.njit(_SIGNATURES, fastmath=FAST, error_model="numpy", cache=True)
 def _judge(objective, outputs, targets, lengths, at_end, factor):
-    loss, score, scale = 0.0, 0.0, outputs.dtype.type(factor)
+    loss, mistakes, scale = 0.0, 0.0, outputs.dtype.type(factor)
     for b in range(outputs.shape[1]):
         first = lengths[b] - 1 if at_end else 0
         for t in range(outputs.shape[0]):
@@ -96,11 +171,11 @@ def _judge(objective, outputs, targets, lengths, at_end, factor):
                 continue
             target = targets[0 if at_end else t, b]
             if objective == BERNOULLI:
-                row_loss, row_score = _bernoulli(row, target, scale)
+                row_loss, row_mistakes = _bernoulli(row, target, scale)
             elif objective == SOFTMAX:
-                row_loss, row_score = _softmax(row, target, scale)
+                row_loss, row_mistakes = _softmax(row, target, scale)
             else:
-                row_loss, row_score = _squared(row, target, scale)
+                row_loss, row_mistakes = _squared(row, target, scale)
             loss += row_loss
-            score += row_score
-    return loss, score
+            mistakes += row_mistakes
+    return loss, mistakes

@@ -27,12 +27,14 @@ def make_optimiser(parameters: Parameters, hyperparameters: dict[str, float | in
     """The optimiser of a trial.
 
     Greff et al. multiply the learning rate by (1 - momentum), which makes the two independent. Adam takes the
-    momentum as its first decay rate.
+    momentum as its first decay rate; Adagrad has no use for it.
     """
     rate, momentum = float(hyperparameters["learning_rate"]), float(hyperparameters["momentum"])
     limit = training.gradient_clipping or math.inf
     if training.optimiser == "adam":
         return Adam(parameters, rate, momentum, limit=limit)
+    if training.optimiser == "adagrad":
+        return Adagrad(parameters, rate, limit)
     return Nesterov(parameters, rate * (1 - momentum), momentum, limit)
 
 
@@ -67,6 +69,17 @@ class Adam:
         _adam(*self._arrays, rate, self._decay, math.sqrt(second), self._limit)  # type: ignore[call-arg]
 
 
+class Adagrad:
+    """Adagrad (Duchi, Hazan and Singer 2011, with a diagonal matrix): `torch.optim.Adagrad`'s form."""
+
+    def __init__(self, parameters: Parameters, rate: float, limit: float = math.inf) -> None:
+        self._arrays = parameters.flat.numpy(), parameters.gradient.numpy(), np.zeros(len(parameters.flat), np.float32)
+        self._settings = rate, limit
+
+    def step(self) -> None:
+        _adagrad(*self._arrays, *self._settings)  # type: ignore[call-arg]
+
+
 @compiled
 def _clipped(g: Any, limit: Any) -> Any:
     g = limit if g > limit else g
@@ -97,3 +110,12 @@ def _adam(flat, gradient, mean, square, rate, decay, correction, limit):  # Numb
         mean[k] = decay * mean[k] + (one - decay) * g
         square[k] = second * square[k] + (one - second) * g * g
         flat[k] -= rate * mean[k] / (np.sqrt(square[k]) / correction + epsilon)
+
+
+@numba.njit(types.void(_vector, _vector, _vector, _number, _number), fastmath=FAST, error_model="numpy", cache=True)
+def _adagrad(flat, gradient, square, rate, limit):  # Numba takes the types from the signature
+    epsilon = flat.dtype.type(1e-10)
+    for k in range(flat.shape[0]):
+        g = _clipped(gradient[k], limit)
+        square[k] += g * g
+        flat[k] -= rate * g / (np.sqrt(square[k]) + epsilon)
