@@ -5,7 +5,20 @@ from importlib import import_module
 from tasks.registry import TASKS
 
 # In the order in which tables and figures show them.
-for task in ("music", "images"):
+for task in (
+    "music",
+    "speech",
+    "handwriting",
+    "text",
+    "images",
+    "adding",
+    "copy_memory",
+    "temporal_order",
+    "reber",
+    "counting",
+    "parity",
+    "timing",
+):
     import_module(f"tasks.{task}")
 
 __all__ = ["TASKS"]

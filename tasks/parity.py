@@ -1,0 +1,56 @@
+"""The task `parity`: whether the number of ones is odd."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.generated import COUNTS, limited
+from tasks.registry import TASKS, Dataset, Sequences, Settings, Task
+
+
+def generate(generator: np.random.Generator, count: int, settings: Settings) -> Sequences:
+    """Inputs are uint8 (frames, 1), 0 or 1; targets uint8 (count, 1), or (frames, 1) if running, 1 for odd.
+
+    Raises UserError when the length is out of range.
+    """
+    length = limited(settings, "parity", "length", 2, 10_000)
+    bits = generator.integers(2, size=(count, length), dtype=np.uint8)
+    odd = np.bitwise_xor.accumulate(bits, axis=1)
+    targets = odd if settings["running"] else odd[:, -1]
+    return Sequences(bits.reshape(-1, 1), targets.reshape(-1, 1), np.full(count, length, np.int64))
+
+
+def baseline(dataset: Dataset, settings: Settings) -> float:
+    """The error, in per cent, of any constant answer, and of any that overlooks a single bit."""
+    return 50.0
+
+
+DESCRIPTION = """\
+Whether the ones among random bits are odd in number: every bit counts, and none of them tells anything by itself.
+
+source     generated, no licence; a test of recurrent networks since Bengio, Simard and Frasconi (1994).
+own data   none.
+shapes     inputs are `length` frames x 1, 0 or 1, each with even odds; one class of two, even or odd, at the end or,
+           when `running`, at every frame for the bits so far.
+splits     generated for each trial from its coordinates; `train`, `validation` and `test` say how many.
+settings   length (20): bits of a sequence, from 2; running (true): whether every frame is to be answered. Without it
+           gradient descent finds no way in, even at 5 bits: the first answers, which need few bits, lead to the rest.
+score      classification error in per cent, lower is better; any constant answer scores 50.
+"""
+
+TASKS.add(
+    Task(
+        name="parity",
+        summary="diagnostic: whether the ones are odd in number",
+        description=DESCRIPTION,
+        outputs="softmax",
+        score="error",
+        metric="% error",
+        generate=generate,
+        baseline=baseline,
+        classes=2,
+        settings={**COUNTS, "length": 20, "running": True},
+        groups=("diagnostics",),
+        defined_at="tasks/parity.py",
+    )
+)
