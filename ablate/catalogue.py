@@ -12,6 +12,7 @@ from ablate.plan.config import PRESETS, Config
 from ablate.plan.study import Plan
 from ablate.registry import Registry
 from ablate.run.data import task_data
+from ablate.run.estimate import MEASURED, estimate
 from tasks import TASKS
 from tasks.registry import Task
 from variants import VARIANTS, Variant
@@ -166,3 +167,26 @@ def dry_run(plan: Plan) -> str:
     if len(shown) > SHOWN_DRAWS:
         lines.append(f"  and {len(shown) - SHOWN_DRAWS} more")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def time_needed(plan: Plan) -> str:
+    """How long the plan would take on this machine, which is measured for it."""
+    seconds, costs = estimate(plan)
+    workers = plan.config.workers
+    measured = "; ".join(
+        f"{task} {', '.join(f'{_hours(cost)} at {size} units' for size, cost in known)}"
+        for task, known in costs.items()
+    )
+    return (
+        f"\ntime: at most about {_hours(seconds / workers)} on {workers} worker{'s' if workers > 1 else ''}, "
+        f"{_hours(seconds)} of one core\n"
+        f"  measured on this machine for a trial of {MEASURED} that does not stop early: {measured}\n"
+        "  other variants in proportion to the arithmetic of a step; kernels to compile and the report are left out"
+    )
+
+
+def _hours(seconds: float) -> str:
+    for size, unit in ((86400 * 365, "years"), (86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.2g} s"

@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--tracking-uri", metavar="URI", help="an MLflow server instead of results/mlflow.db")
     where.add_argument("--storage", metavar="URL", help="an Optuna database instead of the study's journal file")
     instead = parser.add_argument_group("instead of a sweep").add_mutually_exclusive_group()
-    instead.add_argument("--dry-run", action="store_true", help="print the plan with its draws")
+    instead.add_argument("--dry-run", action="store_true", help="print the plan with its draws and the time it needs")
     instead.add_argument("--list", action="store_true", help="list variants, tasks and presets")
     instead.add_argument("--describe", metavar="NAME", help="a variant's equations and weights, or a task's data")
     instead.add_argument("--report-only", action="store_true", help="rebuild report and MLflow from a study's tables")
@@ -100,7 +100,8 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     if modes["dry_run"]:
         from ablate import catalogue
 
-        print(catalogue.dry_run(plan))
+        print(catalogue.dry_run(plan), flush=True)
+        print(catalogue.time_needed(plan))
         return 0
     from ablate.run.sweep import run_study
 

@@ -49,6 +49,15 @@ class Sequences:
         """Whether a sequence has one answer, at its last frame, and not one at every frame."""
         return self.label_lengths is None and len(self.targets) != len(self.inputs)
 
+    def first(self, count: int) -> Sequences:
+        """The first `count` sequences."""
+        lengths, labels = self.lengths[:count], self.label_lengths
+        answers = count if self.at_end else int(lengths.sum())
+        if labels is not None:
+            labels = labels[:count]
+            answers = int(labels.sum())
+        return Sequences(self.inputs[: int(lengths.sum())], self.targets[:answers], lengths, labels)
+
     @property
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """The arrays that there are, by name."""

@@ -124,16 +124,7 @@ def test_baseline_is_a_score(task: Task, dataset: Dataset) -> None:
 
 def run(task: Task, dataset: Dataset, engine: str, sequences: int, epochs: int) -> Outcome:
     """The LSTM with a forget bias, trained and judged on the first training sequences."""
-    train, variant = dataset.splits["train"], VARIANTS["NP-b"]
-    lengths = train.lengths[:sequences]
-    frames = int(lengths.sum())
-    answers, labels = frames, None
-    if train.at_end:
-        answers = len(lengths)
-    if train.label_lengths is not None:
-        labels = train.label_lengths[:sequences]
-        answers = int(labels.sum())
-    few = Sequences(train.inputs[:frames], train.targets[:answers], lengths, labels)
+    variant, few = VARIANTS["NP-b"], dataset.splits["train"].first(sequences)
     return run_trial(
         plan_of(task, epochs=epochs, optimiser="adam").lesson(task),
         replace(dataset, splits=dict.fromkeys(SPLITS, few)),

@@ -1,0 +1,121 @@
+"""How long a study would take, from a short measurement on this machine."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from ablate.errors import UserError
+from ablate.plan.config import Config
+from ablate.plan.study import Plan, make_plan
+from ablate.run.data import task_data
+from ablate.run.processes import follow_parent, one_thread_each
+from tasks.registry import Dataset, Sequences, Task
+from variants import VARIANTS, Variant
+
+MEASURED = "V"
+FRAMES = 2_000  # of the training data, and of the validation data, that are timed
+
+Costs = list[tuple[int, float]]  # hidden size, seconds of a trial in which all epochs are run
+
+
+def estimate(plan: Plan) -> tuple[float, dict[str, Costs]]:
+    """Seconds that one core would take for the plan if no trial stopped early, and what that was measured from.
+
+    One variant is timed on each task at a few of the hidden sizes that are drawn; between them the time is
+    interpolated, and other variants take it in proportion to the arithmetic of a step. It is measured in a process of
+    its own, so that this one need not import the framework.
+
+    Raises:
+        UserError: the data cannot be read, or the process died.
+    """
+    one_thread_each()
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, context, follow_parent) as pool:
+            sizes, costs = pool.submit(_measure, plan.config).result()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"the time cannot be measured: {type(error).__name__}: {error}") from None
+    total = 0.0
+    for trial in plan.trials():
+        N = int(plan.hyperparameters(trial)["hidden_size"])
+        known = costs[trial.task]
+        logarithm = np.interp(math.log(N), [math.log(size) for size, _ in known], [math.log(cost) for _, cost in known])
+        M = sizes[trial.task]
+        total += math.exp(logarithm) * _work(VARIANTS[trial.variant], M, N) / _work(VARIANTS[MEASURED], M, N)
+    return total, costs
+
+
+def _work(variant: Variant, M: int, N: int) -> int:
+    return sum(variant.trace.operations(M, N))
+
+
+def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
+    """For each task the size of its input, and the cost of a trial at the smallest, middle and largest hidden size."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    plan = make_plan(config)
+    sizes, costs = {}, {}
+    for task in plan.tasks:
+        data = task_data(plan, task, lambda what, done, total: None)
+        drawn = [int(plan.hyperparameters(trial)["hidden_size"]) for trial in plan.trials() if trial.task == task.name]
+        chosen = {min(drawn), round(math.sqrt(min(drawn) * max(drawn))), max(drawn)}
+        sizes[task.name] = data.input_size
+        costs[task.name] = [(N, _trial_seconds(plan, task, data, N)) for N in sorted(chosen)]
+    return sizes, costs
+
+
+def _trial_seconds(plan: Plan, task: Task, data: Dataset, N: int) -> float:
+    from ablate.cell.engine import choose_engine, make_layer
+    from ablate.train.batches import Frames, Noise
+    from ablate.train.optimiser import make_optimiser
+    from ablate.train.trial import evaluate, make_network, train_epoch
+
+    lesson, variant, trial = plan.lesson(task), VARIANTS[MEASURED], plan.trials()[0]
+    engine, _ = choose_engine(variant.trace, variant.name, plan.config.engine)
+    layer = make_layer(variant.equations, variant.trace, variant.name, engine)
+    hyperparameters = {**plan.hyperparameters(trial), "hidden_size": N, "learning_rate": 1e-6}
+    network = make_network(lesson, data, variant, layer, hyperparameters)
+    network.initialise(plan.draws(trial), lesson.training, int(data.splits["train"].lengths.max()))
+    optimiser = make_optimiser(network.parameters, hyperparameters, lesson.training)
+    few = {split: _first(sequences) for split, sequences in data.splits.items()}
+    part = Dataset(few, "", data.input_size, data.output_size, hash="not needed")
+
+    def train() -> None:
+        noise = Noise(np.random.default_rng(0), float(hyperparameters["input_noise"]))
+        order = np.arange(len(few["train"]))
+        batches = Frames(few["train"], data.input_size).batches(order, lesson.training.batch_size, noise)
+        train_epoch(network, task, optimiser, batches, lesson.training.chunk)
+
+    def judge() -> None:
+        evaluate(network, task, part, "validation")
+
+    share = {split: data.splits[split].lengths.sum() / few[split].lengths.sum() for split in few}
+    test = data.splits["test"].lengths.sum() / few["validation"].lengths.sum()
+    training, judging = _seconds(train), _seconds(judge)
+    epoch = training * share["train"] + judging * share["validation"]
+    return float(lesson.training.epochs * epoch + judging * test)
+
+
+def _first(sequences: Sequences) -> Sequences:
+    """The first sequences, up to FRAMES frames, but at least one."""
+    count = max(1, int(np.searchsorted(np.cumsum(sequences.lengths), FRAMES, side="right")))
+    return sequences.first(count)
+
+
+def _seconds(run: Callable[[], None]) -> float:
+    times = []
+    for _ in range(3):  # the first makes room and warms caches
+        started = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - started)
+    return min(times[1:])
