@@ -12,7 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ablate.run.processes import one_thread_each
+
 ROOT = Path(__file__).parent.parent
+
+one_thread_each()  # as a worker does: pytest's own processes share the cores
 
 # Parsed data and compiled kernels are kept between runs of the tests, and apart from the user's own.
 os.environ.setdefault("ABLATE_CACHE", str(ROOT / ".pytest_cache" / "ablate"))

@@ -36,9 +36,9 @@ def views(
     """The range of scores worth showing for each task and set: columns task, set, low, high, baseline.
 
     Random search tries learning rates at which nothing is learnt, and one such score can be seven times the
-    best. So the range runs from the best score to the worst that still beats the constant predictor
-    (`baselines`, by task); without one, to the far fence of a box plot (the upper quartile plus three times the
-    distance between quartiles). Half of all the trials are in it in any case.
+    best. So the range runs from the best score to the worst within the far fence of a box plot (the upper quartile
+    plus three times the distance between quartiles) that still beats the constant predictor (`baselines`, by task),
+    where any does. Half of all the trials are in it in any case.
     """
     rows = []
     for (task, name), group in groups(sets, "task", "set"):
@@ -110,11 +110,10 @@ def curve_views(
 def _view(loss: npt.NDArray[np.float64], baseline: float | None) -> tuple[float, float]:
     """The least loss and the largest worth showing."""
     low = float(loss.min())
-    if baseline is None or baseline < low:
-        q1, q3 = np.quantile(loss, [0.25, 0.75])
-        limit = float(q3 + 3 * (q3 - q1))
-    else:
-        limit = baseline
+    q1, q3 = np.quantile(loss, [0.25, 0.75])
+    limit = float(q3 + 3 * (q3 - q1))
+    if baseline is not None and baseline >= low:
+        limit = min(limit, baseline)
     high = max(float(loss[loss <= limit].max()), float(np.median(loss)))
     # A baseline just out of sight is worth the little room that it takes.
     near = baseline is not None and 0 < baseline - high < (high - low) / 4

@@ -23,7 +23,6 @@ SET_NAMES = {"all": "all trials", "best": "best trials"}
 _FACES = {WORSE: style.VERMILLION, BETTER: style.BLUE}
 _POINTS_UP_TO = 12  # more trials than this and their points hide the box
 _HOME_LINE = {"color": QUIET, "lw": 0.5, "ls": (0, (1, 2))}
-_BASELINE = {"color": QUIET, "lw": 0.7, "ls": "--"}
 
 
 def boxes(tables: Tables, facts: Facts) -> Figure:
@@ -76,8 +75,7 @@ def _panel(ax: Axes, tables: Tables, facts: Facts, task: str, name: str, variant
     _trial_points(ax, records(where(tables.points, task=task, set=name)), here, place)
 
     low, high = style.padded(view["low"], view["high"])
-    if low <= view["baseline"] <= high:
-        ax.axhline(view["baseline"], zorder=1.5, **_BASELINE)
+    style.draw_baseline(ax, view["baseline"], low, high)
     ax.set_ylim(low, high)
     ax.set_xlim(-0.6, len(variants) - 0.4)
     ax.set_xticks(range(len(variants)), variants, rotation=90 if pitch < 26 else 0)
@@ -182,7 +180,7 @@ def _legend(tables: Tables, facts: Facts) -> list[Patch | Line2D]:
     if home in set(tables.boxes["variant"]):
         handles.append(Line2D([], [], label=f"median of {home}", **_HOME_LINE))
     if any(baseline is not None for baseline in facts.baselines.values()):
-        handles.append(Line2D([], [], label="constant predictor", **_BASELINE))
+        handles.append(Line2D([], [], label="constant predictor", **style.BASELINE))
     handles.append(Patch(color=style.BAR, label="mean parameters (right axis)"))
     if any(tables.boxes["beyond"]):
         handles.append(Line2D([], [], color=QUIET, lw=0, marker="^", ms=3.2, label="trials beyond the view"))

@@ -51,8 +51,7 @@ def _curve_panel(ax: Axes, tables: Tables, facts: Facts, task: str, variants: li
     best = {row["variant"]: row for row in records(where(here, best=True))}
     for variant, row in best.items():
         ax.scatter(row["epoch"], row["validation"], s=9, color=colours[variant], zorder=3, lw=0)
-    if low <= view["baseline"] <= high:
-        ax.axhline(view["baseline"], color=QUIET, lw=0.7, ls="--", zorder=1.5)
+    style.draw_baseline(ax, view["baseline"], low, high)
     ax.set_ylim(low, high)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.set_xlabel("epoch")
@@ -129,8 +128,7 @@ def _rate_panel(ax: Axes, points: list[dict[str, Any]], view: dict[str, Any], fa
         if at:
             x, y = zip(*at, strict=True)
             ax.scatter(x, y, label=kind, rasterized=True, clip_on=False, **looks[kind])
-    if low <= view["baseline"] <= high:
-        ax.axhline(view["baseline"], color=QUIET, lw=0.7, ls="--", zorder=1.5)
+    style.draw_baseline(ax, view["baseline"], low, high)
     ax.set_ylim(low, high)
     ax.set_xscale("log")
     ax.set_xlabel("learning rate")

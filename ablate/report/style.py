@@ -23,6 +23,7 @@ WIDTH = 7.2  # inches: the text width of a two-column paper
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = mpl.color_sequences["okabe_ito"]
 BAR = "#e6e6e6"
 QUIET = "#767676"
+BASELINE = {"color": QUIET, "lw": 0.7, "ls": "--"}
 
 _CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
 _DASHES = ("", (4, 1.5), (1, 1), (5, 1.2, 1, 1.2), (2.5, 1), (7, 1.5, 1, 1.5, 1, 1.5), (8, 3))
@@ -96,6 +97,25 @@ def padded(low: float, high: float) -> tuple[float, float]:
     """The ends of an axis that shows this range, with some air."""
     margin = 0.05 * (high - low) or max(0.01, 0.01 * abs(high))
     return low - margin, high + margin
+
+
+def draw_baseline(ax: Axes, score: float, low: float, high: float) -> None:
+    """The constant predictor's score as a line, or in words where it is beyond the panel from `low` to `high`."""
+    if low <= score <= high:
+        ax.axhline(score, zorder=1.5, **BASELINE)
+    elif math.isfinite(score):
+        above = score > high
+        ax.annotate(
+            f"constant predictor {score:.3g} {'↑' if above else '↓'}",
+            (0.99, 0.97 if above else 0.03),
+            xycoords="axes fraction",
+            ha="right",
+            va="top" if above else "bottom",
+            size=5.5,
+            color=QUIET,
+            zorder=4,
+            bbox={"boxstyle": "square,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8},
+        )
 
 
 def label_scores(panels: Sequence[Axes], what: str, tasks: Sequence[TaskFacts]) -> None:
