@@ -67,5 +67,16 @@ def sweep_arguments(folder: Path, data: Path) -> list[str]:
         "[search]\nhidden_size = { low = 2, high = 6 }\nlearning_rate = { low = 1e-3, high = 1e-1 }\n",
         encoding="utf-8",
     )
-    words = ["--config", str(config), "--data", f"music={data}", "--variants", "V,SRN", "--trials", "3"]
+    words = [
+        "--config",
+        str(config),
+        "--tasks",
+        "music",
+        "--data",
+        f"music={data}",
+        "--variants",
+        "V,SRN",
+        "--trials",
+        "3",
+    ]
     return [*words, "--study", "s", "--jobs", "1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from ablate.errors import UserError
 from ablate.plan.config import Config, load_config
 from ablate.plan.coordinates import Coordinates, Draws
 from ablate.plan.space import GREFF, Range, draw
-from ablate.plan.study import make_plan
+from ablate.plan.study import Lesson, make_plan
 from variants import VARIANTS
 
 
@@ -56,10 +57,10 @@ def test_draws_never_change() -> None:
 
 def test_a_table_changes_only_the_ends_that_it_names(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
-    file.write_text("[search]\nhidden_size = { low = 30 }\nlearning_rate = { high = 0.1 }\n")
+    file.write_text("[search]\nhidden_size = { low = 30 }\nlearning_rate = { high = 0.2 }\n")
     space = load_config(file, {}).search
     assert space["hidden_size"] == replace(GREFF["hidden_size"], low=30, high=100)
-    assert space["learning_rate"] == replace(GREFF["learning_rate"], low=1e-4, high=0.1)
+    assert space["learning_rate"] == replace(GREFF["learning_rate"], low=4e-3, high=0.2)
     # A number is fixed as a whole, so that a table over it starts from Greff's range.
     over = load_config(file, {"preset": "smoke"}).search
     assert over["hidden_size"] == replace(GREFF["hidden_size"], low=30)
@@ -153,9 +154,71 @@ def test_unknown_names_come_with_the_nearest() -> None:
 
 
 def test_the_plan_goes_index_by_index() -> None:
-    trials = make_plan(Config(variants=("V", "NP"), trials=2)).trials()
-    assert [(trial.variant, trial.index) for trial in trials] == [("V", 0), ("NP", 0), ("V", 1), ("NP", 1)]
+    trials = make_plan(Config(variants=("V", "NP"), tasks=("music", "text"), trials=2)).trials()
+    assert [str(trial) for trial in trials[:4]] == ["music/V/0", "music/NP/0", "text/V/0", "text/NP/0"]
+    assert [trial.index for trial in trials] == 4 * [0] + 4 * [1]
 
 
 def test_a_range_says_what_it_is() -> None:
     assert str(Range(1e-6, 1e-2, "log")) == "log-uniform [1e-06, 0.01]"
+
+
+# --- What is set for one task.
+
+
+def lesson_of(task: str, settings: dict[str, Any], **training: Any) -> Lesson:
+    plan = make_plan(load_config(None, {"tasks": [task], "training": training, "settings": settings}))
+    return plan.lesson(plan.tasks[0])
+
+
+def test_a_tasks_settings_are_its_own_or_stand_in_for_those_of_training() -> None:
+    assert lesson_of("text", {}).training.chunk == 100  # as the task says
+    assert lesson_of("text", {}, chunk=7, epochs=9).training.chunk == 100
+    lesson = lesson_of("text", {"text": {"chunk": 25, "temperature": 1, "optimiser": "adagrad"}}, epochs=9)
+    assert (lesson.training.chunk, lesson.training.epochs, lesson.training.optimiser) == (25, 9, "adagrad")
+    assert lesson.settings == {"sample": 400, "temperature": 1.0}
+    assert lesson_of("music", {"text": {"chunk": 25}}).training.chunk == 0
+    assert lesson_of("speech", {}).bidirectional and not lesson_of("music", {}).bidirectional
+    assert not lesson_of("speech", {"speech": {"bidirectional": False}}).bidirectional
+
+
+def test_the_presets_settings_hold_until_they_are_set() -> None:
+    assert lesson_of("handwriting", {}).settings["train"] == 700
+    lesson = lesson_of("handwriting", {"handwriting": {"test": 50}})
+    assert (lesson.settings["train"], lesson.settings["test"], lesson.training.epochs) == (700, 50, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"txt": {}}, "unknown task 'txt'"),
+        ({"adding": {"lenght": 3}}, "unknown key 'settings.adding.lenght': did you mean length"),
+        ({"adding": {"length": "long"}}, "settings.adding.length is 'long'; it must be a whole number"),
+        ({"adding": {"bidirectional": True}}, "unknown key 'settings.adding.bidirectional'"),
+        ({"adding": {"epochs": 0}}, "training.epochs is 0; it must be at least 1"),
+        ({"adding": 3}, "settings.adding must be a table, [settings.adding]"),
+        ({"speech": {"chunk": 5}}, "speech reads whole sequences: set settings.speech.chunk to 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError) as refused:
+        make_plan(load_config(None, {"tasks": ["speech"], "settings": settings}))
+    assert words in str(refused.value)
+
+
+def test_settings_are_part_of_what_a_study_is() -> None:
+    one, other = (load_config(None, {"settings": {"adding": {"length": length}}}) for length in (10, 20))
+    assert one.identity() != other.identity()
+    assert load_config(None, one.to_toml()).identity() == one.identity()
+
+
+def test_data_for_a_generated_task_are_refused() -> None:
+    with pytest.raises(UserError, match="adding is generated"):
+        make_plan(load_config(None, {"tasks": ["adding"], "data": {"adding": "here"}}))
+
+
+def test_greffs_study_has_its_5400_trials() -> None:
+    plan = make_plan(load_config(None, {"preset": "paper", "variants": ["greff"]}))
+    assert [task.name for task in plan.tasks] == ["music", "speech", "handwriting"]
+    assert len(plan.trials()) == 5400
+    assert all(plan.lesson(task).training.epochs == 150 for task in plan.tasks)
