@@ -114,6 +114,16 @@ def test_splits_are_disjoint(task: Task, dataset: Dataset) -> None:
         assert not (train & validation or train & test or validation & test)
 
 
+def test_only_training_statistics_are_in_the_inputs(task: Task, dataset: Dataset) -> None:
+    """What is normalised has mean 0 and variance 1 over the training frames, and nowhere else."""
+    if task.name not in ("speech", "handwriting"):
+        return
+    train, test = (dataset.splits[split].inputs.astype(np.float64) for split in ("train", "test"))
+    np.testing.assert_allclose(train.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(train.std(0), 1, atol=1e-4)
+    assert np.abs(test.mean(0)).max() > 1e-3 and np.abs(test.std(0) - 1).max() > 1e-3
+
+
 def test_the_hash_is_of_the_numbers(dataset: Dataset) -> None:
     assert dataset.hash == content_hash(dataset.splits)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ablate.errors import UserError
 from ablate.plan.config import Config
+from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan, make_plan
 from ablate.run.data import task_data
 from ablate.run.processes import follow_parent, one_thread_each
@@ -20,6 +21,7 @@ from variants import VARIANTS, Variant
 
 MEASURED = "V"
 FRAMES = 2_000  # of the training data, and of the validation data, that are timed
+TRIALS = 2_000  # at most so many are looked at; they stand for all
 
 Costs = list[tuple[int, float]]  # hidden size, seconds of a trial in which all epochs are run
 
@@ -44,13 +46,21 @@ def estimate(plan: Plan) -> tuple[float, dict[str, Costs]]:
     except Exception as error:
         raise UserError(f"the time cannot be measured: {type(error).__name__}: {error}") from None
     total = 0.0
-    for trial in plan.trials():
+    trials = plan.trials()
+    looked_at = _some(trials)
+    for trial in looked_at:
         N = int(plan.hyperparameters(trial)["hidden_size"])
         known = costs[trial.task]
         logarithm = np.interp(math.log(N), [math.log(size) for size, _ in known], [math.log(cost) for _, cost in known])
         M = sizes[trial.task]
         total += math.exp(logarithm) * _work(VARIANTS[trial.variant], M, N) / _work(VARIANTS[MEASURED], M, N)
-    return total, costs
+    return total * len(trials) / len(looked_at), costs
+
+
+def _some(trials: list[Coordinates]) -> list[Coordinates]:
+    if len(trials) <= TRIALS:
+        return trials
+    return [trials[k] for k in np.random.default_rng(0).choice(len(trials), TRIALS, replace=False)]
 
 
 def _work(variant: Variant, M: int, N: int) -> int:
@@ -67,7 +77,8 @@ def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
     sizes, costs = {}, {}
     for task in plan.tasks:
         data = task_data(plan, task, lambda what, done, total: None)
-        drawn = [int(plan.hyperparameters(trial)["hidden_size"]) for trial in plan.trials() if trial.task == task.name]
+        trials = _some([trial for trial in plan.trials() if trial.task == task.name])
+        drawn = [int(plan.hyperparameters(trial)["hidden_size"]) for trial in trials]
         chosen = {min(drawn), round(math.sqrt(min(drawn) * max(drawn))), max(drawn)}
         sizes[task.name] = data.input_size
         costs[task.name] = [(N, _trial_seconds(plan, task, data, N)) for N in sorted(chosen)]
