@@ -291,6 +291,23 @@ def test_views_end_at_the_constant_predictor_and_hold_half_of_the_trials():
     assert (upside_down.loc["all", "low"], upside_down.loc["all", "high"]) == (0.8, 0.9)
 
 
+def test_few_bad_trials_leave_the_view_before_the_constant_predictor():
+    sets = trial_sets(trials("V", [*np.linspace(3, 5, 20), 40.0]))
+    view = views(sets, {"t": 85.0}).set_index("set").loc["all"]
+    assert view["high"] == 5.0
+
+
+def test_a_baseline_of_theory_is_always_in_view():
+    sets = trial_sets(trials("V", [*np.linspace(0.001, 0.002, 20), 0.4]))
+    view = views(sets, {"t": 0.167}, anchored=["t"]).set_index("set")
+    assert (view["high"] == 0.167).all() and (view["low"] == 0.001).all()
+    table = trials("V", [*np.linspace(0.001, 0.002, 20), 0.4])
+    assert box_statistics(table, baselines={"t": 0.167}, anchored=["t"]).set_index("set").loc["all", "beyond"] == 1
+    better = trial_sets(trials("V", [99.0, 100.0, 98.0]))
+    view = views(better, {"t": 25.0}, {"t": "maximize"}, ["t"]).set_index("set").loc["all"]
+    assert (view["low"], view["high"]) == (25.0, 100.0)
+
+
 def test_best_curves_are_those_of_the_best_trial():
     table, lines = study(n=4)
     best = summary(table).set_index("variant")

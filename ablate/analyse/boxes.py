@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -32,20 +32,22 @@ def views(
     sets: pd.DataFrame,
     baselines: Mapping[str, float | None] | None = None,
     directions: Mapping[str, str] | None = None,
+    anchored: Collection[str] = (),
 ) -> pd.DataFrame:
     """The range of scores worth showing for each task and set: columns task, set, low, high, baseline.
 
     Random search tries learning rates at which nothing is learnt, and one such score can be seven times the
     best. So the range runs from the best score to the worst within the far fence of a box plot (the upper quartile
     plus three times the distance between quartiles) that still beats the constant predictor (`baselines`, by task),
-    where any does. Half of all the trials are in it in any case.
+    where any does. Half of all the trials are in it in any case. For the tasks in `anchored`, whose baselines come
+    from theory, it runs to the baseline: how far below it a score lies says what was learnt.
     """
     rows = []
     for (task, name), group in groups(sets, "task", "set"):
         sign = sign_of(task, directions)
         baseline = (baselines or {}).get(task)
         limit = None if baseline is None else sign * baseline
-        ends = [sign * end for end in _view(sign * group["score"].to_numpy(), limit)]
+        ends = [sign * end for end in _view(sign * group["score"].to_numpy(), limit, task in anchored)]
         rows.append({"task": task, "set": name, "low": min(ends), "high": max(ends), "baseline": baseline})
     table = pd.DataFrame(rows, columns=["task", "set", "low", "high", "baseline"])
     return table.astype({"low": float, "high": float, "baseline": float})
@@ -57,6 +59,7 @@ def box_statistics(
     baselines: Mapping[str, float | None] | None = None,
     fraction: float = FRACTION,
     directions: Mapping[str, str] | None = None,
+    anchored: Collection[str] = (),
 ) -> pd.DataFrame:
     """A row for each task, set ("all", "best") and variant: what a box plot shows, after Greff et al. 2017, figure 3.
 
@@ -64,7 +67,7 @@ def box_statistics(
     reference within the set, and `beyond`: the trials whose score is worse than the range of `views`.
     """
     sets = trial_sets(trials, fraction, directions).sort_values(["set", "task", "variant", "index"])
-    ranges = views(sets, baselines, directions).set_index(["task", "set"])
+    ranges = views(sets, baselines, directions, anchored).set_index(["task", "set"])
     found = compare_sets(sets, reference, directions).set_index(["task", "set", "variant"])
     rows = []
     for (task, name, variant), group in groups(sets, "task", "set", "variant"):
@@ -86,6 +89,7 @@ def curve_views(
     curves: pd.DataFrame,
     baselines: Mapping[str, float | None] | None = None,
     directions: Mapping[str, str] | None = None,
+    anchored: Collection[str] = (),
 ) -> pd.DataFrame:
     """The range of validation scores worth showing for each task's curves: columns task, low, high, baseline.
 
@@ -98,18 +102,21 @@ def curve_views(
         sign, baseline = sign_of(task, directions), (baselines or {}).get(task)
         loss = sign * group["validation"].to_numpy()
         best = sign * group.loc[group["best"], "validation"].to_numpy()
-        low, top = _view(best, None if baseline is None else sign * baseline) if len(best) else (loss.min(), loss.max())
+        limit = None if baseline is None else sign * baseline
+        low, top = _view(best, limit, task in anchored) if len(best) else (loss.min(), loss.max())
         shown = 0.6 if len(set(group["epoch"])) > FEW_EPOCHS else 1.0
-        high = max(top + (top - low) / 4, np.quantile(loss, shown))
+        high = top if task in anchored else max(top + (top - low) / 4, np.quantile(loss, shown))
         ends = [sign * min(low, loss.min()), sign * min(high, max(top, loss.max()))]
         rows.append({"task": task, "low": min(ends), "high": max(ends), "baseline": baseline})
     table = pd.DataFrame(rows, columns=["task", "low", "high", "baseline"])
     return table.astype({"low": float, "high": float, "baseline": float})
 
 
-def _view(loss: npt.NDArray[np.float64], baseline: float | None) -> tuple[float, float]:
+def _view(loss: npt.NDArray[np.float64], baseline: float | None, anchored: bool) -> tuple[float, float]:
     """The least loss and the largest worth showing."""
     low = float(loss.min())
+    if anchored and baseline is not None and baseline > low:
+        return low, max(baseline, float(np.median(loss)))
     q1, q3 = np.quantile(loss, [0.25, 0.75])
     limit = float(q3 + 3 * (q3 - q1))
     if baseline is not None and baseline >= low:

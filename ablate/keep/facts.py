@@ -45,6 +45,7 @@ def _task(lesson: Lesson, data: Dataset) -> dict[str, Any]:
         "metric": task.metric,
         "direction": task.direction,
         "baseline": task.baseline(data, lesson.settings),
+        "theory": task.generate is not None,
         "source": data.source,
         "sha256": data.hash,
         "notes": list(data.notes),

@@ -21,6 +21,7 @@ from ablate.report.tables import Tables
 
 SET_NAMES = {"all": "all trials", "best": "best trials"}
 _FACES = {WORSE: style.VERMILLION, BETTER: style.BLUE}
+_NARROW = 10  # up to so many variants a panel is too narrow for its heading in one line
 _POINTS_UP_TO = 12  # more trials than this and their points hide the box
 _HOME_LINE = {"color": QUIET, "lw": 0.5, "ls": (0, (1, 2))}
 
@@ -83,7 +84,9 @@ def _panel(ax: Axes, tables: Tables, facts: Facts, task: str, name: str, variant
         label.set_fontweight("bold" if label.get_text() == facts.reference else "normal")
     ax.tick_params(axis="x", length=0, labelbottom=name == "best")
     ax.yaxis.set_major_locator(MaxNLocator(6))
-    heading = f"{task}: {SET_NAMES[name]}" if name == "all" else SET_NAMES[name].capitalize()
+    heading = SET_NAMES[name].capitalize()
+    if name == "all":
+        heading = f"{task}: {SET_NAMES[name]}" if len(variants) > _NARROW else f"{task}\n{heading}"
     counts = [_beyond_text(box["beyond"], pitch) for box in here if box["beyond"]]
     lines = max((text.count("\n") + 1 if not turned else 0.8 * len(text) for text, turned in counts), default=0)
     ax.set_title(f"{heading}, {_sizes([box['n'] for box in here])}", loc="left", pad=4 + 5.5 * lines)

@@ -23,6 +23,7 @@ class TaskFacts:
     frames: dict[str, int] = field(default_factory=dict)  # time steps by split
     notes: list[str] = field(default_factory=list)  # what a reader should know of this copy of the data
     settings: dict[str, object] = field(default_factory=dict)  # of its data, and the sizes of input and output
+    theory: bool = False  # whether the baseline comes from theory and not from the data
 
 
 @dataclass(frozen=True)

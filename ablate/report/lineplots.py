@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ablate.analyse.frames import records, where
 from ablate.report import style
@@ -131,6 +132,10 @@ def _rate_panel(ax: Axes, points: list[dict[str, Any]], view: dict[str, Any], fa
     style.draw_baseline(ax, view["baseline"], low, high)
     ax.set_ylim(low, high)
     ax.set_xscale("log")
+    rates = [point["learning_rate"] for point in points]
+    decades = math.log10(max(rates) / min(rates))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1,) if decades > 2 else (1, 3) if decades > 1 else (1, 2, 5)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("learning rate")
     sns.despine(ax=ax)
 

@@ -124,6 +124,5 @@ def label_scores(panels: Sequence[Axes], what: str, tasks: Sequence[TaskFacts]) 
     for ax, task in zip(panels, tasks, strict=False):
         better = "lower" if task.direction == "minimize" else "higher"
         label = f"{what}, {task.metric}\n({better} is better)"
-        if label != said:
-            ax.set_ylabel(label)
+        ax.set_ylabel("" if label == said else label)
         said = label

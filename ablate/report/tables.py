@@ -37,7 +37,8 @@ def compute(trials: pd.DataFrame, curves: pd.DataFrame, facts: Facts, samples: p
     directions, baselines = facts.directions, facts.baselines
     scored = analyse.scored(trials, directions)
     sets = facts.ordered(analyse.trial_sets(scored, directions=directions))
-    views = analyse.views(sets, baselines, directions)
+    anchored = [task.name for task in facts.tasks if task.theory]
+    views = analyse.views(sets, baselines, directions, anchored)
     comparisons = analyse.compare_sets(sets, facts.reference, directions)
     best = analyse.best_curves(scored, curves, directions)
     tasks, variants = facts.task_order(scored["task"]), facts.variant_order(scored["variant"])
@@ -46,11 +47,13 @@ def compute(trials: pd.DataFrame, curves: pd.DataFrame, facts: Facts, samples: p
         counts=analyse.counts(scored, tasks, variants, facts.expected),
         summary=facts.ordered(analyse.summary(scored, directions)),
         comparisons=facts.ordered(comparisons),
-        boxes=facts.ordered(analyse.box_statistics(scored, facts.reference, baselines, directions=directions)),
+        boxes=facts.ordered(
+            analyse.box_statistics(scored, facts.reference, baselines, directions=directions, anchored=anchored)
+        ),
         views=facts.ordered(views),
         points=sets.filter(_POINTS),
         curves=facts.ordered(best),
-        curve_views=facts.ordered(analyse.curve_views(best, baselines, directions)),
+        curve_views=facts.ordered(analyse.curve_views(best, baselines, directions, anchored)),
         power=facts.ordered(_power(comparisons)),
         failures=facts.ordered(failed),
         samples=facts.ordered(analyse.best_samples(scored, pd.DataFrame() if samples is None else samples, directions)),
