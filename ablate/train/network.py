@@ -49,6 +49,8 @@ class Network:
             for name, size in cells
             for stack in variant.trace.stacks
         }
+        # Numbers that a forward pass keeps of each frame, roughly: the values of four maps, their gates and states.
+        self.kept = 8 * N * len(directions) * layers
         output = {"W_output": (K, N * len(directions)), "b_output": (K,)}
         self.parameters = Parameters([*shapes.items(), *output.items()])
         self._layers = [[self._bind(layer, name) for name, _ in cells] for cells in self._places]

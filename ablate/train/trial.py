@@ -19,7 +19,7 @@ from tasks.registry import Dataset, Task
 from variants import Variant
 
 # What is evaluated at once: enough to fill the products, little enough to stay small in memory.
-EVALUATION_SEQUENCES, EVALUATION_FRAMES, EVALUATION_INPUTS = 64, 1000, 4_000_000
+EVALUATION_SEQUENCES, EVALUATION_FRAMES, EVALUATION_NUMBERS = 64, 1000, 16_000_000
 
 
 @dataclass
@@ -126,8 +126,9 @@ def evaluate(network: Network, task: Task, data: Dataset, split: str) -> float:
     """The mean score over all answers of a split; NaN where a loss is not finite."""
     sequences = data.splits[split]
     whole = network.bidirectional or task.outputs == "ctc"
-    size = EVALUATION_INPUTS // (int(sequences.lengths.max()) * data.input_size)
-    size = min(max(size, 1), EVALUATION_SEQUENCES)
+    longest = int(sequences.lengths.max())
+    kept = longest * data.input_size + (longest if whole else min(longest, EVALUATION_FRAMES)) * network.kept
+    size = min(max(EVALUATION_NUMBERS // kept, 1), EVALUATION_SEQUENCES)
     tally = Tally()
     for batch in Frames(sequences, data.input_size).batches(by_length(sequences), size):
         state = None
