@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from ablate.cell.difference import GONE, KEPT, NEW, difference
 from ablate.cell.typeset import formula, text
+from ablate.errors import UserError
 from ablate.plan.config import PRESETS, Config
 from ablate.plan.study import Plan
 from ablate.registry import Registry
@@ -66,6 +68,8 @@ def describe(name: str, config: Config) -> str:
     """
     if name in TASKS and name not in VARIANTS:
         return _describe_task(TASKS[name], config)
+    if name not in VARIANTS and (near := difflib.get_close_matches(name.lower(), [task.name for task in TASKS])):
+        raise UserError(f"unknown task {name!r}: did you mean {' or '.join(near)}?")
     return _describe_variant(VARIANTS[name])
 
 
@@ -119,12 +123,14 @@ def _describe_task(task: Task, config: Config) -> str:
         f"hash       {data.hash}",
         f"network    {'reads in both directions' if lesson.bidirectional else 'reads forwards'}",
         f"metric     {task.metric}, {better} is better; "
-        f"the best constant predictor scores {task.baseline(data, lesson.settings):.4g}",
+        f"{'in theory, without learning:' if task.generate else 'the best constant predictor scores'} "
+        f"{task.baseline(data, lesson.settings):.4g}",
     ]
-    settings = {**task.choices, **task.training}
-    if settings:
-        now = {**lesson.settings, "bidirectional": lesson.bidirectional, **vars(lesson.training)}
-        lines.append(f"settings   {', '.join(f'{key} = {_plain(now[key])}' for key in settings)}")
+    now = {**lesson.settings, **lesson.differences(config.training)}
+    if task.bidirectional:
+        now["bidirectional"] = lesson.bidirectional
+    if now:
+        lines.append(f"settings   {', '.join(f'{key} = {_plain(value)}' for key, value in now.items())}")
     return "\n".join(lines)
 
 
@@ -151,6 +157,7 @@ def dry_run(plan: Plan) -> str:
         f"variants: {', '.join(names)}",
         f"training: at most {training.epochs} epochs, patience {training.patience}, {training.optimiser}, "
         f"{training.batch_size} sequence{'s' if training.batch_size > 1 else ''} an update",
+        *(f"  {name}: {own}" for name, own in _own_settings(plan).items()),
         "search:",
         *(f"  {name:14} {entry}" for name, entry in config.search.items()),
         "",
@@ -169,6 +176,17 @@ def dry_run(plan: Plan) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def _own_settings(plan: Plan) -> dict[str, str]:
+    """By task, what its data and training are set to, where that is its own."""
+    found = {}
+    for task in plan.tasks:
+        lesson = plan.lesson(task)
+        own = {**lesson.settings, **lesson.differences(plan.config.training)}
+        if own:
+            found[task.name] = ", ".join(f"{key} {_plain(value)}" for key, value in own.items())
+    return found
+
+
 def time_needed(plan: Plan) -> str:
     """How long the plan would take on this machine, which is measured for it."""
     seconds, costs = estimate(plan)
@@ -181,7 +199,7 @@ def time_needed(plan: Plan) -> str:
         f"\ntime: at most about {_hours(seconds / workers)} on {workers} worker{'s' if workers > 1 else ''}, "
         f"{_hours(seconds)} of one core\n"
         f"  measured on this machine for a trial of {MEASURED} that does not stop early: {measured}\n"
-        "  other variants in proportion to the arithmetic of a step; kernels to compile and the report are left out"
+        "  other variants in proportion to the arithmetic of a step; without kernels, written texts and the report"
     )
 
 

@@ -4,7 +4,7 @@ from importlib import import_module
 
 from tasks.registry import TASKS
 
-# In the order in which tables and figures show them.
+# In the order in which they are listed, and run unless asked for otherwise.
 for task in (
     "music",
     "speech",

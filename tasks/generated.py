@@ -13,7 +13,7 @@ from tasks.registry import SPLITS, Dataset, Settings, Task
 
 # How many sequences each split has: settings of every generated task.
 COUNTS = {"train": 1000, "validation": 300, "test": 1000}
-MOST = 1_000_000  # sequences of a split
+MOST = 100_000  # sequences of a split
 
 N = TypeVar("N", int, float)
 
@@ -25,7 +25,10 @@ def generate(task: Task, stream: Callable[[str], np.random.Generator], settings:
     """
     assert task.generate is not None
     counts = {split: limited(settings, task.name, split, 1, MOST) for split in SPLITS}
-    splits = {split: task.generate(stream(split), count, settings) for split, count in counts.items()}
+    try:
+        splits = {split: task.generate(stream(split), count, settings) for split, count in counts.items()}
+    except MemoryError:
+        raise UserError(f"settings.{task.name}: so many and so long sequences do not fit into memory") from None
     inputs, targets = splits["train"].inputs, splits["train"].targets
     return Dataset(splits, "generated", inputs.shape[1], task.classes or targets.shape[1])
 

@@ -76,8 +76,9 @@ shapes     inputs are frames x 4: dx, dy, time since the stroke began, and wheth
            last class. A line too short for its label is kept, counted and reported; so is a character that no
            training line has.
 splits     pen digits: by the trace's place in a fixed random order modulo 5: 3 validation, 4 test, the rest training,
-           no trace in two strings; 1,000 / 200 / 400 strings, at most 1,449 / 483 / 494. Who wrote a trace is lost,
-           so a writer may be in more than one split.
+           no trace in two strings; 1,000 / 200 / 400 strings unless the preset or the settings `train`, `validation`
+           and `test` say otherwise, at most 1,449 / 483 / 494. Who wrote a trace is lost, so a writer may be in more
+           than one split. These settings are of the pen digits; IAM-OnDB is read whole.
            IAM-OnDB: trainset, testset_v with testset_t, testset_f: 5,355 / 2,956 / 3,859 lines without the board
            a08-551z.
 score      character error in per cent, lower is better: the edit distance of the best path's label, summed over the

@@ -33,8 +33,9 @@ own data   none.
 shapes     inputs are `length` frames x 1, 0 or 1, each with even odds; one class of two, even or odd, at the end or,
            when `running`, at every frame for the bits so far.
 splits     generated for each trial from its coordinates; `train`, `validation` and `test` say how many.
-settings   length (20): bits of a sequence, from 2; running (true): whether every frame is to be answered. Without it
-           gradient descent finds no way in, even at 5 bits: the first answers, which need few bits, lead to the rest.
+settings   length (20): bits of a sequence, from 2; running (true): whether every frame is to be answered. Without it,
+           a network that starts with small weights hardly finds a way in: the first answers need few bits and lead to
+           the rest.
 score      classification error in per cent, lower is better; any constant answer scores 50.
 """
 

@@ -88,10 +88,9 @@ def read_text(path: Path) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not UTF-8 (byte {error.start} is {data[error.start]:#04x}); convert it, as by "
-            f"`iconv -f latin1 -t utf-8`"
-        ) from error
+        found = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "its own"
+        byte = f"byte {error.start} is {data[error.start]:#04x}"
+        raise UserError(f"{path}: not UTF-8 ({byte}); convert it from {found} encoding, as by `iconv`") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -108,8 +107,9 @@ def fingerprint(path: Path | None) -> str:
 
 
 def _check(settings: Settings) -> None:
-    if settings["sample"] < 1 or settings["temperature"] <= 0:
-        raise UserError("settings.text: sample must be at least 1 and temperature above 0")
+    for key, least, most in (("sample", 1, 100_000), ("temperature", 0.01, 100)):
+        if not least <= settings[key] <= most:
+            raise UserError(f"settings.text.{key} is {settings[key]}; it must be from {least} to {most}")
 
 
 DESCRIPTION = """\

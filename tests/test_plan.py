@@ -195,7 +195,8 @@ def test_the_presets_settings_hold_until_they_are_set() -> None:
         ({"adding": {"lenght": 3}}, "unknown key 'settings.adding.lenght': did you mean length"),
         ({"adding": {"length": "long"}}, "settings.adding.length is 'long'; it must be a whole number"),
         ({"adding": {"bidirectional": True}}, "unknown key 'settings.adding.bidirectional'"),
-        ({"adding": {"epochs": 0}}, "training.epochs is 0; it must be at least 1"),
+        ({"adding": {"epochs": 0}}, "settings.adding.epochs is 0; it must be at least 1"),
+        ({"adding": {"hidden_size": 9}}, "set search.hidden_size"),
         ({"adding": 3}, "settings.adding must be a table, [settings.adding]"),
         ({"speech": {"chunk": 5}}, "speech reads whole sequences: set settings.speech.chunk to 0"),
     ],
@@ -215,6 +216,19 @@ def test_settings_are_part_of_what_a_study_is() -> None:
 def test_data_for_a_generated_task_are_refused() -> None:
     with pytest.raises(UserError, match="adding is generated"):
         make_plan(load_config(None, {"tasks": ["adding"], "data": {"adding": "here"}}))
+
+
+def test_data_for_a_task_that_is_not_swept_are_refused() -> None:
+    with pytest.raises(UserError, match="data for speech, which is not among the tasks"):
+        make_plan(load_config(None, {"tasks": ["text"], "data": {"speech": "here"}}))
+
+
+def test_a_study_keeps_what_was_asked_for_before() -> None:
+    one = load_config(None, {"tasks": ["text"], "variants": ["V", "NP"], "data": {"text": "a.txt"}, "trials": 2})
+    other = load_config(None, {"tasks": ["music"], "variants": ["GRU", "V"], "trials": 3})
+    joined = one.joined(other)
+    assert (joined.tasks, joined.variants, joined.trials) == (("text", "music"), ("V", "NP", "GRU"), 3)
+    assert joined.data == {"text": "a.txt"}
 
 
 def test_greffs_study_has_its_5400_trials() -> None:

@@ -267,6 +267,7 @@ def test_an_exception_fails_its_trial_alone(command: Command, tmp_path: Path) ->
         (["--storage", "nosuchdb://x"], "storage 'nosuchdb://x' cannot be opened"),
         (["--colour"], "unrecognized arguments: --colour"),
         (["--describe", "LSMT"], "unknown variant 'LSMT'"),
+        (["--describe", "handwritting"], "unknown task 'handwritting': did you mean handwriting?"),
         (["--report-only", "--study", "none"], "there is no study 'none'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -10,6 +10,7 @@ from typing import Any
 
 from ablate.cell.difference import difference
 from ablate.cell.typeset import formula, latex
+from ablate.plan.config import Training
 from ablate.plan.study import Lesson, Plan
 from tasks.registry import SPLITS, Dataset
 from variants import VARIANTS, Variant
@@ -24,7 +25,9 @@ def gather(plan: Plan, datasets: dict[str, Dataset], command: str) -> dict[str, 
         "command": command,
         "expected": plan.config.trials,
         "configuration": plan.config.to_toml(),
-        "tasks": {task.name: _task(plan.lesson(task), datasets[task.name]) for task in plan.tasks},
+        "tasks": {
+            task.name: _task(plan.lesson(task), datasets[task.name], plan.config.training) for task in plan.tasks
+        },
         "variants": {variant.name: _variant(variant) for variant in plan.variants},
         "environment": environment(plan),
     }
@@ -36,7 +39,7 @@ def merge(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **new, **together}
 
 
-def _task(lesson: Lesson, data: Dataset) -> dict[str, Any]:
+def _task(lesson: Lesson, data: Dataset, training: Training) -> dict[str, Any]:
     task = lesson.task
     splits = {name: data.splits[name] for name in SPLITS}
     return {
@@ -49,7 +52,12 @@ def _task(lesson: Lesson, data: Dataset) -> dict[str, Any]:
         "source": data.source,
         "sha256": data.hash,
         "notes": list(data.notes),
-        "settings": {"inputs": data.input_size, "outputs": data.output_size, **lesson.settings},
+        "settings": {
+            "inputs": data.input_size,
+            "outputs": data.output_size,
+            **lesson.settings,
+            **lesson.differences(training),
+        },
         "counts": {name: len(split) for name, split in splits.items()},
         "frames": {name: int(split.lengths.sum()) for name, split in splits.items()},
     }

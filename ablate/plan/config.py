@@ -97,6 +97,15 @@ class Config:
             **{f"settings.{task}.{key}": value for task, own in self.settings.items() for key, value in own.items()},
         }
 
+    def joined(self, other: Config) -> Config:
+        """Another configuration of the same study, with what this one asks for besides."""
+
+        def union(key: str) -> tuple[str, ...]:
+            return tuple(dict.fromkeys([*getattr(self, key), *getattr(other, key)]))
+
+        lists = {key: union(key) for key in ("variants", "tasks", "variants_from")}
+        return dataclasses.replace(other, **lists, data={**self.data, **other.data})
+
     def to_toml(self) -> dict[str, Any]:
         """The configuration as a table that `--config` reads back."""
         table = dataclasses.asdict(self)
@@ -196,9 +205,14 @@ def _settings_of(task: Task, own: Any, place: str) -> dict[str, Any]:
     prefix, training = f"settings.{task.name}.", get_type_hints(Training)
     kinds = {**{key: type(value) for key, value in task.choices.items()}, **training}
     for key in own:
+        if key in GREFF:
+            raise UserError(f"{place}: {prefix}{key}: hyperparameters are drawn for all tasks alike; set search.{key}")
         _known(key, kinds, place, prefix)
     found = {key: _of_kind(kinds[key], value, f"{place}: {prefix}{key}") for key, value in own.items()}
-    Training(**{key: value for key, value in found.items() if key in training})  # refuses what cannot be
+    try:
+        Training(**{key: value for key, value in found.items() if key in training})
+    except UserError as error:
+        raise UserError(f"{place}: {str(error).replace('training.', prefix, 1)}") from None
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import Any
 
 from ablate.errors import UserError
 from ablate.plan.config import Config, Training
@@ -22,6 +23,11 @@ class Lesson:
     training: Training
     settings: Settings
     bidirectional: bool
+
+    def differences(self, training: Training) -> dict[str, Any]:
+        """What of this task's training is not the study's."""
+        own, common = dataclasses.asdict(self.training), dataclasses.asdict(training)
+        return {key: value for key, value in own.items() if value != common[key]}
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,10 @@ def make_plan(config: Config) -> Plan:
     for name in config.data:
         if TASKS[name].load is None:
             raise UserError(f"{name} is generated; it reads no data, so leave out --data {name}=...")
+        if TASKS[name] not in plan.tasks:
+            raise UserError(
+                f"there are data for {name}, which is not among the tasks; add it to --tasks or leave them out"
+            )
     for task in plan.tasks:
         plan.lesson(task)
     return plan

@@ -76,7 +76,7 @@ def _panel(ax: Axes, tables: Tables, facts: Facts, task: str, name: str, variant
     _trial_points(ax, records(where(tables.points, task=task, set=name)), here, place)
 
     low, high = style.padded(view["low"], view["high"])
-    style.draw_baseline(ax, view["baseline"], low, high)
+    style.draw_baseline(ax, view["baseline"], facts.task(task).baseline_name, low, high)
     ax.set_ylim(low, high)
     ax.set_xlim(-0.6, len(variants) - 0.4)
     ax.set_xticks(range(len(variants)), variants, rotation=90 if pitch < 26 else 0)
@@ -183,7 +183,7 @@ def _legend(tables: Tables, facts: Facts) -> list[Patch | Line2D]:
     if home in set(tables.boxes["variant"]):
         handles.append(Line2D([], [], label=f"median of {home}", **_HOME_LINE))
     if any(baseline is not None for baseline in facts.baselines.values()):
-        handles.append(Line2D([], [], label="constant predictor", **style.BASELINE))
+        handles.append(Line2D([], [], label=facts.baseline_names, **style.BASELINE))
     handles.append(Patch(color=style.BAR, label="mean parameters (right axis)"))
     if any(tables.boxes["beyond"]):
         handles.append(Line2D([], [], color=QUIET, lw=0, marker="^", ms=3.2, label="trials beyond the view"))

@@ -25,6 +25,11 @@ class TaskFacts:
     settings: dict[str, object] = field(default_factory=dict)  # of its data, and the sizes of input and output
     theory: bool = False  # whether the baseline comes from theory and not from the data
 
+    @property
+    def baseline_name(self) -> str:
+        """What the baseline is, as a reader is told it."""
+        return "baseline of theory" if self.theory else "constant predictor"
+
 
 @dataclass(frozen=True)
 class VariantFacts:
@@ -68,6 +73,11 @@ class Facts:
     @property
     def baselines(self) -> dict[str, float | None]:
         return {task.name: task.baseline for task in self.tasks}
+
+    @property
+    def baseline_names(self) -> str:
+        """What the baselines of the tasks are called, for a legend."""
+        return " or ".join(dict.fromkeys(task.baseline_name for task in self.tasks if task.baseline is not None))
 
     def task(self, name: str) -> TaskFacts:
         """The facts of a task; bare ones where the study did not announce it."""

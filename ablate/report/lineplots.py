@@ -9,7 +9,7 @@ from typing import Any
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
 
 from ablate.analyse.frames import records, where
 from ablate.report import style
@@ -52,9 +52,9 @@ def _curve_panel(ax: Axes, tables: Tables, facts: Facts, task: str, variants: li
     best = {row["variant"]: row for row in records(where(here, best=True))}
     for variant, row in best.items():
         ax.scatter(row["epoch"], row["validation"], s=9, color=colours[variant], zorder=3, lw=0)
-    style.draw_baseline(ax, view["baseline"], low, high)
+    style.draw_baseline(ax, view["baseline"], facts.task(task).baseline_name, low, high)
     ax.set_ylim(low, high)
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True) if len(set(here["epoch"])) > 1 else FixedLocator([1]))
     ax.set_xlabel("epoch")
     ax.set_title(task, loc="left")
     sns.despine(ax=ax)
@@ -116,20 +116,21 @@ def _rate_panel(ax: Axes, points: list[dict[str, Any]], view: dict[str, Any], fa
         "other variants": {"s": 5, "color": "#9a9a9a", "alpha": 0.6, "lw": 0},
         home: {"s": 9, "color": style.BLUE, "lw": 0, "zorder": 3},
         "diverged": {"s": 9, "color": style.VERMILLION, "marker": "x", "lw": 0.7, "zorder": 3.5},
-        "beyond the view": {"s": 7, "color": QUIET, "marker": "^", "alpha": 0.4, "lw": 0, "zorder": 3},
+        "above the view": {"s": 7, "color": QUIET, "marker": "^", "alpha": 0.4, "lw": 0, "zorder": 3},
+        "below the view": {"s": 9, "color": QUIET, "marker": "v", "lw": 0, "zorder": 3},
     }
     kinds: dict[str, list[tuple[float, float]]] = {kind: [] for kind in looks}
     for point in points:
         kind, y = home if point["variant"] == home else "other variants", point["score"]
         if not view["low"] <= y <= view["high"]:
-            kind, y = "beyond the view", high if y > view["high"] else low
+            kind, y = ("above the view", high) if y > view["high"] else ("below the view", low)
         kinds["diverged" if point["state"] == "diverged" else kind].append((point["learning_rate"], y))
     for kind, at in kinds.items():
         # Thousands of points are a heavy vector drawing; the rest of the figure stays vector.
         if at:
             x, y = zip(*at, strict=True)
             ax.scatter(x, y, label=kind, rasterized=True, clip_on=False, **looks[kind])
-    style.draw_baseline(ax, view["baseline"], low, high)
+    style.draw_baseline(ax, view["baseline"], facts.task(view["task"]).baseline_name, low, high)
     ax.set_ylim(low, high)
     ax.set_xscale("log")
     rates = [point["learning_rate"] for point in points]

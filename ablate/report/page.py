@@ -39,7 +39,7 @@ def render(tables: Tables, facts: Facts, svgs: Mapping[str, bytes]) -> str:
             chosen={"best": "Best trial by validation", "median": "Median trial by test"},
             costs=_costs(tables),
             failures=records(tables.failures),
-            samples=_by_task(tables.samples),
+            samples=_by_task(tables.samples.assign(sample=tables.samples["sample"].map(_visible))),
             configuration=list(_flat(facts.configuration)),
             min_trials=MIN_TRIALS,
         )
@@ -113,6 +113,11 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         name = f"{prefix}{key}"
         pairs += _flat(value, f"{name}.") if isinstance(value, Mapping) and value else [(name, _plain(value))]
     return pairs
+
+
+def _visible(text: str) -> str:
+    """Control characters as their pictures, save what lays out a text."""
+    return text.translate({code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"})
 
 
 def _plain(value: Any) -> str:

@@ -99,14 +99,14 @@ def padded(low: float, high: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def draw_baseline(ax: Axes, score: float, low: float, high: float) -> None:
-    """The constant predictor's score as a line, or in words where it is beyond the panel from `low` to `high`."""
+def draw_baseline(ax: Axes, score: float, name: str, low: float, high: float) -> None:
+    """The baseline's score as a line, or in words where it is beyond the panel from `low` to `high`."""
     if low <= score <= high:
         ax.axhline(score, zorder=1.5, **BASELINE)
     elif math.isfinite(score):
         above = score > high
         ax.annotate(
-            f"constant predictor {score:.3g} {'↑' if above else '↓'}",
+            f"{name} {score:.3g} {'↑' if above else '↓'}",
             (0.99, 0.97 if above else 0.03),
             xycoords="axes fraction",
             ha="right",

@@ -73,7 +73,7 @@ def caveats(tables: Tables, facts: Facts) -> list[str]:
             "All variants try the same draws of the hyperparameters. Welch’s test does not use this pairing and is "
             "conservative as a rule: it misses differences sooner than it invents them."
         )
-    found.append("Sizes are drawn, not matched: variants differ in their numbers of parameters (grey bars).")
+    found.append("Sizes are not matched: variants differ in their numbers of parameters (grey bars).")
     return found
 
 
@@ -118,12 +118,12 @@ def _best(tables: Tables, facts: Facts, task: str) -> list[str]:
     text = f"The best single trial by validation is one of {best['variant']}: "
     text += f"test {number(best['best_test'], places)} {kind.metric}"
     if kind.baseline is not None:
-        text += f" (constant predictor {number(kind.baseline, places)})"
+        text += f" ({kind.baseline_name} {number(kind.baseline, places)})"
     scores = [row["score"] for row in records(where(tables.points, task=task, set="all"))]
     said = [f"{text}. It is the luckiest of {len(scores):,}; trained anew it would likely score somewhat worse."]
     if kind.baseline is not None:
         useless = sum(kind.baseline <= score if choose is min else score <= kind.baseline for score in scores)
-        said += [f"{useless:,} of {len(scores):,} scored trials do no better than the constant predictor."]
+        said += [f"{useless:,} of {len(scores):,} scored trials do no better than the {kind.baseline_name}."]
     return said
 
 

@@ -39,6 +39,9 @@ def run_study(plan: Plan, *, fresh: bool, command: str) -> int:
         from ablate.keep.trial_store import open_storage  # slow to import
 
         open_storage(config.storage)
+    for task in plan.tasks:
+        if task.load is not None and task.name in config.data:
+            task.fingerprint(Path(config.data[task.name]).expanduser())  # refuses bad paths before the slow parsing
     facts = gather(plan, {task.name: task_data(plan, task, progress.step) for task in plan.tasks}, command)
     folder.lock()
     try:
@@ -46,6 +49,7 @@ def run_study(plan: Plan, *, fresh: bool, command: str) -> int:
             _check_data(folder, facts)
             _check_variants(folder, facts)
         folder.open(config, fresh)
+        facts["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
         folder.write_facts(merge(folder.facts(), facts))
         folder.tables.tidy()
         missing = _missing(plan, folder)
@@ -108,9 +112,12 @@ def _check_data(folder: StudyFolder, facts: dict[str, Any]) -> None:
     for name, before in folder.facts().get("tasks", {}).items():
         now = facts["tasks"].get(name, before)
         if now["sha256"] != before["sha256"]:
+            difference = f"{before['source']} there, {now['source']} here"
+            if before["source"] == now["source"]:
+                difference = f"{now['source']} has changed since"
             raise UserError(
-                f"study {folder.name!r} was made with other data for {name}: {before['source']} there, "
-                f"{now['source']} here. Give --study another name, or --fresh to start it anew"
+                f"study {folder.name!r} was made with other data for {name}: {difference}. "
+                "Give --study another name, or --fresh to start it anew"
             )
 
 

@@ -13,13 +13,13 @@ from ablate.train.network import Network
 def write(
     network: Network, characters: Sequence[str], generator: np.random.Generator, length: int, temperature: float
 ) -> str:
-    """Draw `length` characters, each from the network's softmax at a temperature, the first from a uniform one.
+    """Draw `length` characters, each from the network's softmax at a temperature, the first from all but the last.
 
     Args:
-        characters: one a class; input and output are both over them.
+        characters: one a class; input and output are both over them. The last stands for unknown ones.
         temperature: above 0; what the pre-activations are divided by, so that less than 1 keeps to the likely.
     """
-    symbol = int(generator.integers(len(characters)))
+    symbol = int(generator.integers(len(characters) - 1))
     written, state, lengths = [symbol], None, np.ones(1, np.int64)
     for _ in range(length - 1):
         x = torch.zeros(1, 1, len(characters))
