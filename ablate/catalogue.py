@@ -126,7 +126,7 @@ def _describe_task(task: Task, config: Config) -> str:
         f"{'in theory, without learning:' if task.generate else 'the best constant predictor scores'} "
         f"{task.baseline(data, lesson.settings):.4g}",
     ]
-    now = {**lesson.settings, **lesson.differences(config.training)}
+    now = lesson.own(config.training)
     if task.bidirectional:
         now["bidirectional"] = lesson.bidirectional
     if now:
@@ -180,8 +180,7 @@ def _own_settings(plan: Plan) -> dict[str, str]:
     """By task, what its data and training are set to, where that is its own."""
     found = {}
     for task in plan.tasks:
-        lesson = plan.lesson(task)
-        own = {**lesson.settings, **lesson.differences(plan.config.training)}
+        own = plan.lesson(task).own(plan.config.training)
         if own:
             found[task.name] = ", ".join(f"{key} {_plain(value)}" for key, value in own.items())
     return found

@@ -6,12 +6,11 @@ by connectionist temporal classification (CTC, Graves et al. 2006).
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
-from tasks.registry import TASKS, Dataset, Progress, Settings, Task
+from tasks.registry import TASKS, Dataset, Progress, Settings, Task, file_fingerprint
 from tasks.sources.iam import fingerprint as iam_fingerprint
 from tasks.sources.iam import read_iam
 from tasks.sources.ink import dataset_of
@@ -57,7 +56,7 @@ def baseline(dataset: Dataset, settings: Settings) -> float:
 
 def fingerprint(path: Path | None) -> str:
     """The SHA-256 of the embedded file, or what identifies the user's folder."""
-    return hashlib.sha256(FILE.read_bytes()).hexdigest() if path is None else iam_fingerprint(path)
+    return file_fingerprint(FILE) if path is None else iam_fingerprint(path)
 
 
 DESCRIPTION = """\

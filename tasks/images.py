@@ -13,12 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from ablate.errors import UserError
-from tasks.registry import SPLITS, TASKS, Dataset, Progress, Sequences, Settings, Task, most_frequent_class
+from tasks.registry import (
+    SPLITS,
+    TASKS,
+    Dataset,
+    Progress,
+    Sequences,
+    Settings,
+    Task,
+    most_frequent_class,
+    split_by_fifths,
+)
 
 PIXELS, CLASSES = 64, 10
 BRIGHTEST = 16  # the pixels are counts from 0 to 16
-# By the image's place modulo 5; the other three fifths train.
-SPLIT_OF_REMAINDER = {3: "validation", 4: "test"}
 
 
 def load(path: Path | None, permuted: bool) -> Dataset:
@@ -32,7 +40,7 @@ def load(path: Path | None, permuted: bool) -> Dataset:
     classes = np.asarray(labels).astype(np.uint8)[:, None]
     if permuted:
         images = images[:, np.random.default_rng(0).permutation(PIXELS)]
-    split_of = np.array([SPLIT_OF_REMAINDER.get(place % 5, "train") for place in range(len(images))])
+    split_of = np.array([split_by_fifths(place) for place in range(len(images))])
     splits = {}
     for split in SPLITS:
         chosen = images[split_of == split]

@@ -16,12 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from ablate.errors import UserError
-from tasks.registry import SPLITS, TASKS, Dataset, Progress, Sequences, Settings, Task, file_fingerprint
+from tasks.registry import (
+    SPLITS,
+    TASKS,
+    Dataset,
+    Progress,
+    Sequences,
+    Settings,
+    Task,
+    file_fingerprint,
+    split_by_fifths,
+)
 from tasks.sources.chorales import read_chorales
 from tasks.sources.pianoroll import KEYS, Roll, read_rolls, roll_of
-
-# By the BWV number modulo 5, so that all movements of a work stand in one split; the other three fifths train.
-SPLIT_OF_REMAINDER = {3: "validation", 4: "test"}
 
 
 def load(path: Path | None, settings: Settings, progress: Progress) -> Dataset:
@@ -33,7 +40,8 @@ def load(path: Path | None, settings: Settings, progress: Progress) -> Dataset:
         source = f"Bach chorales of {_music21()}"
         rolls: dict[str, list[Roll]] = {split: [] for split in SPLITS}
         for chorale in read_chorales(progress):
-            rolls[SPLIT_OF_REMAINDER.get(chorale.bwv % 5, "train")].append(roll_of(chorale.frames))
+            # By the BWV number, so that all movements of a work stand in one split.
+            rolls[split_by_fifths(chorale.bwv)].append(roll_of(chorale.frames))
     else:
         progress(f"reading {path.name}", 0, 1)
         rolls = read_rolls(path)

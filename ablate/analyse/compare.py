@@ -18,14 +18,10 @@ import pandas as pd
 from scipy import special  # not scipy.stats, which is slow to import
 
 from ablate.analyse.frames import groups, sign_of
-from ablate.analyse.trials import with_score
+from ablate.analyse.trials import MIN_TRIALS, with_score
 
 ALPHA = 0.05
 POWER = 0.8
-
-# Below five values a standard deviation is hardly known (with five, its 95 % interval already runs from 0.6 to
-# 2.9 times the estimate), and a verdict would rest on the assumed normal shape alone.
-MIN_TRIALS = 5
 
 WORSE, BETTER, SAME = "worse", "better", "no significant difference"
 TOO_FEW, NO_REFERENCE, NO_VARIANCE = "too few trials", "reference missing", "no variance"

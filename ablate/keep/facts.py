@@ -55,8 +55,7 @@ def _task(lesson: Lesson, data: Dataset, training: Training) -> dict[str, Any]:
         "settings": {
             "inputs": data.input_size,
             "outputs": data.output_size,
-            **lesson.settings,
-            **lesson.differences(training),
+            **lesson.own(training),
         },
         "counts": {name: len(split) for name, split in splits.items()},
         "frames": {name: int(split.lengths.sum()) for name, split in splits.items()},

@@ -183,13 +183,11 @@ def _merge(into: dict[str, Any], layer: dict[str, Any], place: str) -> None:
             if not isinstance(value, dict):
                 raise UserError(f"{place}: {key} must be a table, [{key}]")
             section = into.setdefault(key, {})
-            if key == "settings":
-                for name, own in value.items():
-                    task = TASKS[name]
-                    section.setdefault(task.name, {}).update(_settings_of(task, own, place))
-                continue
             for inner, entry in value.items():
-                if key == "search":
+                if key == "settings":
+                    task = TASKS[inner]
+                    section.setdefault(task.name, {}).update(_settings_of(task, entry, place))
+                elif key == "search":
                     _known(inner, GREFF, place, "search.")
                     section[inner] = parse_entry(inner, entry, section.get(inner))
                 else:

@@ -24,10 +24,10 @@ class Lesson:
     settings: Settings
     bidirectional: bool
 
-    def differences(self, training: Training) -> dict[str, Any]:
-        """What of this task's training is not the study's."""
-        own, common = dataclasses.asdict(self.training), dataclasses.asdict(training)
-        return {key: value for key, value in own.items() if value != common[key]}
+    def own(self, training: Training) -> dict[str, Any]:
+        """The settings of its data, and what of its training is not the study's."""
+        mine, common = dataclasses.asdict(self.training), dataclasses.asdict(training)
+        return {**self.settings, **{key: value for key, value in mine.items() if value != common[key]}}
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,13 @@ def task_data(plan: Plan, task: Task, progress: Progress) -> Dataset:
     """
     if task.generate is not None:
         return trial_data(plan, task, Coordinates(task.name, plan.variants[0].name, 0))
+    return open_dataset(task, own_copy(plan, task), plan.lesson(task).settings, default_cache_folder(), progress)
+
+
+def own_copy(plan: Plan, task: Task) -> Path | None:
+    """The path of the user's own copy of a task's data."""
     path = plan.config.data.get(task.name)
-    source = Path(path).expanduser() if path else None
-    return open_dataset(task, source, plan.lesson(task).settings, default_cache_folder(), progress)
+    return Path(path).expanduser() if path else None
 
 
 def trial_data(plan: Plan, task: Task, trial: Coordinates) -> Dataset:

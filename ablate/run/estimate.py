@@ -15,7 +15,7 @@ from ablate.plan.config import Config
 from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan, make_plan
 from ablate.run.data import task_data
-from ablate.run.processes import follow_parent, one_thread_each
+from ablate.run.processes import compute_as_worker, follow_parent, one_thread_each
 from tasks.registry import Dataset, Sequences, Task
 from variants import VARIANTS, Variant
 
@@ -69,10 +69,7 @@ def _work(variant: Variant, M: int, N: int) -> int:
 
 def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
     """For each task the size of its input, and the cost of a trial at the smallest, middle and largest hidden size."""
-    import torch
-
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    compute_as_worker()
     plan = make_plan(config)
     sizes, costs = {}, {}
     for task in plan.tasks:

@@ -14,6 +14,15 @@ def one_thread_each() -> None:
     os.environ.update(dict.fromkeys(names, "1"))
 
 
+def compute_as_worker() -> None:
+    """Set PyTorch, which this imports, for the small arrays of a trial."""
+    import torch
+
+    torch.set_num_threads(1)
+    # Gradients that vanish over many steps come to numbers so small that processors take a hundred times as long.
+    torch.set_flush_denormal(True)
+
+
 def follow_parent() -> None:
     """Leave Ctrl-C to the parent, and end with it, however that one ends.
 

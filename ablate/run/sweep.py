@@ -14,7 +14,7 @@ from ablate.keep.table import coordinates
 from ablate.plan.config import Config
 from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan
-from ablate.run.data import task_data
+from ablate.run.data import own_copy, task_data
 from ablate.run.engines import choose_engines
 from ablate.run.pool import Pool
 from ablate.run.progress import Progress
@@ -40,8 +40,8 @@ def run_study(plan: Plan, *, fresh: bool, command: str) -> int:
 
         open_storage(config.storage)
     for task in plan.tasks:
-        if task.load is not None and task.name in config.data:
-            task.fingerprint(Path(config.data[task.name]).expanduser())  # refuses bad paths before the slow parsing
+        if (path := own_copy(plan, task)) is not None:
+            task.fingerprint(path)  # refuses a bad path before the slow parsing
     facts = gather(plan, {task.name: task_data(plan, task, progress.step) for task in plan.tasks}, command)
     folder.lock()
     try:

@@ -12,7 +12,7 @@ from ablate.plan.config import Config
 from ablate.plan.coordinates import Coordinates
 from ablate.plan.study import Plan, make_plan
 from ablate.run.data import task_data, trial_data
-from ablate.run.processes import follow_parent
+from ablate.run.processes import compute_as_worker, follow_parent
 from tasks import TASKS
 from tasks.registry import Dataset, Task
 from variants import VARIANTS
@@ -48,11 +48,7 @@ def _identity(plan: Plan, trial: Coordinates) -> dict[str, Any]:
 def work(connection: Connection, config: Config, engines: dict[str, str]) -> None:
     """The body of a worker process. It ends when told to, or with its parent, however that one ends."""
     follow_parent()
-    import torch
-
-    torch.set_num_threads(1)
-    # Gradients that vanish over many steps come to numbers so small that processors take a hundred times as long.
-    torch.set_flush_denormal(True)
+    compute_as_worker()
     plan = replace(make_plan(config), engines=engines)
     connection.send(None)  # ready
     while (trial := connection.recv()) is not None:

@@ -106,7 +106,8 @@ class Network:
             state: the state of each layer before the first frame, as `last_state` gives it; zeros if left out.
         """
         weights = self.parameters.weights
-        self._turn = _Turn(lengths, len(x))
+        if self.bidirectional:
+            self._turn = _Turn(lengths, len(x))
         self._last = []
         for depth, (forwards, *backwards) in enumerate(self._layers):
             y, last = forwards.forward(x, state[depth] if state else None, training)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from numba import types
+from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 from torch.nn.functional import ctc_loss
 
@@ -70,8 +71,6 @@ def judge(objective: str, outputs: Tensor, batch: Batch, factor: float = 1.0) ->
 
 
 def _judge_labels(outputs: Tensor, batch: Batch, factor: float) -> tuple[float, float]:
-    from rapidfuzz.distance import Levenshtein
-
     assert batch.label_lengths is not None
     labels, blank = batch.targets[:, 0], outputs.shape[2] - 1
     ends = np.cumsum(batch.label_lengths)

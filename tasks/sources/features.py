@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from ablate.errors import UserError
 from tasks.registry import Progress, Sequences, read_file
+from tasks.sources.statistics import mean_and_deviation
 
 Item = TypeVar("Item")
 Samples = npt.NDArray[np.float64]  # (samples,), within [-1, 1)
@@ -152,10 +153,7 @@ def splits_of(pairs: Mapping[str, Sequence[tuple[Frames, Classes]]]) -> dict[str
 
     `pairs` holds a sequence's features and its classes; the statistics are of the split `train` alone.
     """
-    train = np.concatenate([frames for frames, _ in pairs["train"]])
-    mean = train.mean(axis=0, dtype=np.float64)
-    deviation = train.std(axis=0, dtype=np.float64)
-    deviation[deviation < 1e-9] = 1  # a constant feature, but for rounding, stays one
+    mean, deviation = mean_and_deviation(np.concatenate([frames for frames, _ in pairs["train"]]))
     return {
         split: Sequences(
             inputs=np.concatenate([((frames - mean) / deviation).astype(np.float32) for frames, _ in sequences]),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ablate.errors import UserError
 from tasks.registry import SPLITS, Dataset, Sequences
+from tasks.sources.statistics import mean_and_deviation
 
 Stroke = npt.NDArray[np.float64]  # (points, 3): x, y, time
 Frames = npt.NDArray[np.float64]  # (frames, 4): dx, dy, time, pen-up
@@ -63,10 +64,7 @@ def dataset_of(lines: dict[str, list[Line]], source: str, notes: Sequence[str] =
         raise UserError(f"{source}: {len(classes)} different characters; at most {MOST_CLASSES} are possible")
     number = {character: place for place, character in enumerate(classes)}
 
-    train = np.concatenate([line.frames for line in lines["train"]])
-    mean, deviation = train.mean(axis=0), train.std(axis=0)
-    deviation[deviation == 0] = 1  # what never changes in training tells nothing, but nothing is divided by 0
-
+    mean, deviation = mean_and_deviation(np.concatenate([line.frames for line in lines["train"]]))
     splits, found = {}, list(notes)
     for split in SPLITS:
         inputs = (np.concatenate([line.frames for line in lines[split]]) - mean) / deviation

@@ -14,14 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ablate.errors import UserError
-from tasks.registry import SPLITS, Settings
+from tasks.registry import SPLITS, Settings, split_by_fifths
 from tasks.sources.ink import Line, frames_of
 
 FILE = Path(__file__).parent.parent / "data" / "pen_digits.npz"
 SHORTEST, LONGEST = 3, 6  # digits of a string
 PITCH = 140  # from the left edge of a digit's box to that of the next, the boxes being 100 wide
-# By the place in a random order modulo 5; the other three fifths train.
-SPLIT_OF_REMAINDER = {3: "validation", 4: "test"}
 
 
 def read_digits(settings: Settings) -> dict[str, list[Line]]:
@@ -49,7 +47,7 @@ def read_digits(settings: Settings) -> dict[str, list[Line]]:
 def draw_strings(traces: int, settings: Settings) -> dict[str, list[npt.NDArray[np.int64]]]:
     """The numbers of the traces that make each string of each split; none occurs twice. Raises UserError."""
     order = np.random.default_rng(0).permutation(traces)
-    split_of = np.array([SPLIT_OF_REMAINDER.get(place % 5, "train") for place in range(traces)])
+    split_of = np.array([split_by_fifths(place) for place in range(traces)])
     strings = {}
     for number, split in enumerate(SPLITS):
         own, count = order[split_of == split], int(settings[split])
