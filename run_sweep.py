@@ -3,7 +3,7 @@
 
 import sys
 
-from ablate.command import main
+from ablate.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ablate.run.processes import one_thread_each
+from ablate.execution.processes import one_thread_each
 
 
 def main() -> int:

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ablate.cell.engine import make_layer
 from ablate.cell.trace import INPUT, Trace
-from ablate.train.optimiser import Nesterov
-from ablate.train.parameters import Parameters
-from variants import Variant
+from ablate.definitions.variant import Variant
+from ablate.training.optimiser import Nesterov
+from ablate.training.parameters import Parameters
 
 RATE, MOMENTUM = 1e-6, 0.9  # so small that the weights, and with them the work, stay as they are
 

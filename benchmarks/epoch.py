@@ -11,18 +11,18 @@ import torch
 
 from ablate.cache import default_cache_folder
 from ablate.cell.engine import make_layer
+from ablate.data.cache import open_dataset
+from ablate.definitions.task import TASKS
+from ablate.definitions.variant import VARIANTS
 from ablate.plan.config import Training
-from ablate.plan.coordinates import Coordinates, Draws
+from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.report.style import theme
-from ablate.train.batches import Frames, Noise
-from ablate.train.network import Network
-from ablate.train.optimiser import make_optimiser
-from ablate.train.trial import evaluate, train_epoch
+from ablate.training.batches import BatchLoader, Noise
+from ablate.training.network import Network
+from ablate.training.optimiser import make_optimiser
+from ablate.training.trial import evaluate, train_epoch
 from benchmarks import plain
 from benchmarks.measure import interleave, markdown
-from tasks import TASKS
-from tasks.cache import open_dataset
-from variants import VARIANTS
 
 SIZES = (20, 50, 100, 200)
 RATE, MOMENTUM, NOISE = 1e-3, 0.9, 0.3
@@ -52,15 +52,15 @@ def _ablate(name: str, engine: str, size: int) -> Callable[[], object]:
     data = open_dataset(task, None, {}, default_cache_folder(), lambda what, done, total: None)
     layer = make_layer(variant.equations, variant.trace, name, engine)
     network = Network(variant, layer, data.input_size, size, data.output_size)
-    draws = Draws(0, Coordinates(task.name, name, 0))
-    network.initialise(draws, training, 100)
+    streams = RandomStreams(0, TrialId(task.name, name, 0))
+    network.initialise(streams, training, 100)
     settings: dict[str, float | int] = {"learning_rate": RATE, "momentum": MOMENTUM}
     optimiser = make_optimiser(network.parameters, settings, training)
-    frames = Frames(data.splits["train"], data.input_size)
+    frames = BatchLoader(data.splits["train"], data.input_size)
 
     def epoch() -> float:
-        order = draws.generator("order", 1).permutation(len(data.splits["train"]))
-        train_epoch(network, task, optimiser, frames.batches(order, 1, Noise(draws.generator("noise", 1), NOISE)))
+        order = streams.generator("order", 1).permutation(len(data.splits["train"]))
+        train_epoch(network, task, optimiser, frames.batches(order, 1, Noise(streams.generator("noise", 1), NOISE)))
         return evaluate(network, task, data, "validation")
 
     return epoch

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ablate.keep.facts import processor
 from ablate.plan.config import cores
+from ablate.storage.metadata import processor
 
 
 def interleave(contenders: Mapping[str, Callable[[], object]], rounds: int, steps: int = 3) -> pd.DataFrame:

@@ -18,9 +18,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils.rnn import pad_sequence
 
 from ablate.cache import default_cache_folder
-from tasks import TASKS
-from tasks.cache import open_dataset
-from tasks.registry import Sequences
+from ablate.data.cache import open_dataset
+from ablate.definitions.dataset import Sequences
+from ablate.definitions.task import TASKS
 
 Pieces = list[tuple[Tensor, Tensor]]
 

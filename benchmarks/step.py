@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 
 from ablate.cell.engine import choose_engine
+from ablate.definitions.variant import VARIANTS
 from ablate.report.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, WIDTH, theme
 from benchmarks.contenders import contenders, peers
 from benchmarks.measure import geometric_mean, interleave, markdown
-from variants import VARIANTS
 
 INPUTS, FRAMES = 88, 60
 SIZES = (20, 50, 100, 200)

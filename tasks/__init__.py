@@ -1,8 +1,6 @@
-"""The data, and what counts as success on it: one file a task."""
+"""The project's own tasks: the data, and what counts as success on them, one file a task."""
 
 from importlib import import_module
-
-from tasks.registry import TASKS
 
 # In the order in which they are listed, and run unless asked for otherwise.
 for task in (
@@ -20,5 +18,3 @@ for task in (
     "timing",
 ):
     import_module(f"tasks.{task}")
-
-__all__ = ["TASKS"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.generated import COUNTS, limited
-from tasks.registry import TASKS, Dataset, Sequences, Settings, Task
+from ablate.definitions.dataset import Dataset, Sequences
+from ablate.definitions.task import TASKS, Settings, Task
+from tasks.generated import COUNTS, checked_setting
 
 
 def generate(generator: np.random.Generator, count: int, settings: Settings) -> Sequences:
@@ -13,7 +14,7 @@ def generate(generator: np.random.Generator, count: int, settings: Settings) -> 
 
     Raises UserError when the length is out of range.
     """
-    length = limited(settings, "adding", "length", 2, 10_000)
+    length = checked_setting(settings, "adding", "length", 2, 10_000)
     inputs = np.zeros((count, length, 2), np.float32)
     inputs[:, :, 0] = generator.random((count, length), np.float32)
     early, late = generator.integers(length // 2, size=count), generator.integers(length // 2, length, size=count)

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from tasks.generated import COUNTS, limited
-from tasks.registry import TASKS, Dataset, Sequences, Settings, Task
+from ablate.definitions.dataset import Dataset, Sequences
+from ablate.definitions.task import TASKS, Settings, Task
+from tasks.generated import COUNTS, checked_setting
 
 SYMBOLS = 8
 BLANK, DELIMITER = SYMBOLS, SYMBOLS + 1
@@ -18,8 +19,8 @@ def generate(generator: np.random.Generator, count: int, settings: Settings) -> 
 
     Raises UserError when a setting is out of range.
     """
-    recall = limited(settings, "copy-memory", "recall", 1, 1_000)
-    blank = limited(settings, "copy-memory", "blank", 1, 10_000)
+    recall = checked_setting(settings, "copy-memory", "recall", 1, 1_000)
+    blank = checked_setting(settings, "copy-memory", "blank", 1, 10_000)
     shown = generator.integers(SYMBOLS, size=(count, recall), dtype=np.uint8)
     length = blank + 2 * recall
     inputs, targets = np.full((2, count, length), BLANK, np.uint8)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.generated import COUNTS, entropy, limited
-from tasks.registry import TASKS, Dataset, Sequences, Settings, Task
+from ablate.definitions.dataset import Dataset, Sequences
+from ablate.definitions.task import TASKS, Settings, Task
+from tasks.generated import COUNTS, checked_setting, entropy
 
 
 def generate(generator: np.random.Generator, count: int, settings: Settings) -> Sequences:
@@ -13,7 +14,7 @@ def generate(generator: np.random.Generator, count: int, settings: Settings) -> 
 
     Raises UserError when a setting is out of range.
     """
-    longest = limited(settings, "anbn", "longest", 2, 5_000)
+    longest = checked_setting(settings, "anbn", "longest", 2, 5_000)
     n = generator.integers(1, longest, size=(count, 1), endpoint=True)
     place = np.arange(2 * longest + 1)  # 0 is S, then the a's, from n + 1 on the b's
     inputs = np.stack(np.broadcast_arrays(place == 0, (place > 0) & (place <= n), place > n), axis=-1)

@@ -8,8 +8,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ablate.definitions.dataset import SPLITS, Dataset
+from ablate.definitions.task import Settings, Task
 from ablate.errors import UserError
-from tasks.registry import SPLITS, Dataset, Settings, Task
 
 # How many sequences each split has: settings of every generated task.
 COUNTS = {"train": 1000, "validation": 300, "test": 1000}
@@ -24,7 +25,7 @@ def generate(task: Task, stream: Callable[[str], np.random.Generator], settings:
     Raises UserError for settings out of range.
     """
     assert task.generate is not None
-    counts = {split: limited(settings, task.name, split, 1, MOST) for split in SPLITS}
+    counts = {split: checked_setting(settings, task.name, split, 1, MOST) for split in SPLITS}
     try:
         splits = {split: task.generate(stream(split), count, settings) for split, count in counts.items()}
     except MemoryError:
@@ -33,7 +34,7 @@ def generate(task: Task, stream: Callable[[str], np.random.Generator], settings:
     return Dataset(splits, "generated", inputs.shape[1], task.classes or targets.shape[1])
 
 
-def limited(settings: Settings, task: str, key: str, least: N, most: N) -> N:
+def checked_setting(settings: Settings, task: str, key: str, least: N, most: N) -> N:
     """The setting `key` of a task, of the type of its limits; raises UserError when it lies outside of them."""
     value = settings[key]
     if not least <= value <= most or value != type(least)(value):

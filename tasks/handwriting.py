@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.registry import TASKS, Dataset, Progress, Settings, Task, file_fingerprint
+from ablate.data.files import file_fingerprint
+from ablate.definitions.dataset import Dataset
+from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
 from tasks.sources.iam import fingerprint as iam_fingerprint
 from tasks.sources.iam import read_iam
 from tasks.sources.ink import dataset_of
 from tasks.sources.pendigits import FILE, read_digits
 
 
-def load(path: Path | None, settings: Settings, progress: Progress) -> Dataset:
+def load(path: Path | None, settings: Settings, progress: ProgressCallback) -> Dataset:
     """The user's IAM-OnDB (see tasks/sources/iam.py), or strings of pen digits (see tasks/sources/pendigits.py).
 
     Inputs are float32 (frames, 4), labels uint8 (characters, 1). The settings are those of the pen digits. Raises

@@ -12,18 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences
+from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task, most_frequent_class, split_by_fifths
 from ablate.errors import UserError
-from tasks.registry import (
-    SPLITS,
-    TASKS,
-    Dataset,
-    Progress,
-    Sequences,
-    Settings,
-    Task,
-    most_frequent_class,
-    split_by_fifths,
-)
 
 PIXELS, CLASSES = 64, 10
 BRIGHTEST = 16  # the pixels are counts from 0 to 16
@@ -69,7 +60,9 @@ score      classification error in per cent, lower is better.
 
 for name, order, permuted in (("digits", "", False), ("digits-permuted", " in one fixed random order", True)):
 
-    def load_one(path: Path | None, settings: Settings, progress: Progress, permuted: bool = permuted) -> Dataset:
+    def load_one(
+        path: Path | None, settings: Settings, progress: ProgressCallback, permuted: bool = permuted
+    ) -> Dataset:
         return load(path, permuted)
 
     TASKS.add(

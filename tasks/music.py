@@ -15,23 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ablate.data.files import file_fingerprint
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences
+from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task, split_by_fifths
 from ablate.errors import UserError
-from tasks.registry import (
-    SPLITS,
-    TASKS,
-    Dataset,
-    Progress,
-    Sequences,
-    Settings,
-    Task,
-    file_fingerprint,
-    split_by_fifths,
-)
 from tasks.sources.chorales import read_chorales
 from tasks.sources.pianoroll import KEYS, Roll, read_rolls, roll_of
 
 
-def load(path: Path | None, settings: Settings, progress: Progress) -> Dataset:
+def load(path: Path | None, settings: Settings, progress: ProgressCallback) -> Dataset:
     """The user's file (see sources/pianoroll.py), or the chorales of music21's corpus (see sources/chorales.py).
 
     Inputs and targets are uint8 (frames, 88); target frame t is input frame t+1. Raises UserError.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.generated import COUNTS, limited
-from tasks.registry import TASKS, Dataset, Sequences, Settings, Task
+from ablate.definitions.dataset import Dataset, Sequences
+from ablate.definitions.task import TASKS, Settings, Task
+from tasks.generated import COUNTS, checked_setting
 
 
 def generate(generator: np.random.Generator, count: int, settings: Settings) -> Sequences:
@@ -13,7 +14,7 @@ def generate(generator: np.random.Generator, count: int, settings: Settings) -> 
 
     Raises UserError when the length is out of range.
     """
-    length = limited(settings, "parity", "length", 2, 10_000)
+    length = checked_setting(settings, "parity", "length", 2, 10_000)
     bits = generator.integers(2, size=(count, length), dtype=np.uint8)
     odd = np.bitwise_xor.accumulate(bits, axis=1)
     targets = odd if settings["running"] else odd[:, -1]

@@ -11,8 +11,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tasks.generated import COUNTS, entropy, limited
-from tasks.registry import TASKS, Dataset, Sequences, Settings, Task
+from ablate.definitions.dataset import Dataset, Sequences
+from ablate.definitions.task import TASKS, Settings, Task
+from tasks.generated import COUNTS, checked_setting, entropy
 
 SYMBOLS = "BTPSXVE"
 
@@ -71,7 +72,7 @@ def generate(generator: np.random.Generator, count: int, settings: Settings) -> 
 
 def _first(settings: Settings) -> npt.NDArray[np.float64]:
     """By node, how likely its first way is: one half, but for the two loops."""
-    loop = limited(settings, "reber", "loop", 0.0, 0.95)
+    loop = checked_setting(settings, "reber", "loop", 0.0, 0.95)
     return np.where(AFTER[:, 0] == np.arange(len(EMBEDDED)), loop, 0.5)
 
 

@@ -11,17 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ablate.data.files import file_fingerprint, files_fingerprint
+from ablate.definitions.dataset import Dataset
+from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task, most_frequent_class
 from ablate.errors import UserError
-from tasks.registry import (
-    TASKS,
-    Dataset,
-    Progress,
-    Settings,
-    Task,
-    file_fingerprint,
-    files_fingerprint,
-    most_frequent_class,
-)
 from tasks.sources import recordings, timit
 from tasks.sources.features import splits_of
 
@@ -29,7 +22,7 @@ VOWELS = Path(__file__).parent / "data" / "japanese_vowels.npz"
 SPEAKERS = 9
 
 
-def load(path: Path | None, settings: Settings, progress: Progress) -> Dataset:
+def load(path: Path | None, settings: Settings, progress: ProgressCallback) -> Dataset:
     """TIMIT, a folder of spoken digits, or the embedded Japanese Vowels when there is no path.
 
     Inputs are float32 (frames, M), targets uint8 (frames, 1). Raises UserError.

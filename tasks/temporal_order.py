@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.generated import COUNTS, limited
-from tasks.registry import TASKS, Dataset, Sequences, Settings, Task
+from ablate.definitions.dataset import Dataset, Sequences
+from ablate.definitions.task import TASKS, Settings, Task
+from tasks.generated import COUNTS, checked_setting
 
 SYMBOLS = "abcdXYEB"  # four distractors, the two that matter, begin (E) and end (B) as the paper calls them
 DISTRACTORS, X, BEGIN, END = 4, SYMBOLS.index("X"), SYMBOLS.index("E"), SYMBOLS.index("B")
@@ -17,7 +18,7 @@ def generate(generator: np.random.Generator, count: int, settings: Settings) -> 
 
     Raises UserError when the length is out of range.
     """
-    length = limited(settings, "temporal-order", "length", 10, 10_000)
+    length = checked_setting(settings, "temporal-order", "length", 10, 10_000)
     lengths = generator.integers(length, length + length // 10, size=count, endpoint=True)
     symbols = generator.integers(DISTRACTORS, size=(count, length + length // 10), dtype=np.uint8)
     sequence = np.arange(count)

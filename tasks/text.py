@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ablate.data.files import file_fingerprint, read_file
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences
+from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
 from ablate.errors import UserError
-from tasks.registry import SPLITS, TASKS, Dataset, Progress, Sequences, Settings, Task, file_fingerprint, read_file
 
 LONGEST = 1_000_000  # characters of the embedded text
 SECTION = 5_000  # characters
@@ -27,7 +29,7 @@ UNKNOWN = "\ufffd"  # stands for every character that is not in the training sec
 FEWEST_SECTIONS = 10
 
 
-def load(path: Path | None, settings: Settings, progress: Progress) -> Dataset:
+def load(path: Path | None, settings: Settings, progress: ProgressCallback) -> Dataset:
     """The user's UTF-8 file, or the source of Python's standard library.
 
     Inputs and targets are uint8 or uint16 (characters, 1), numbers of classes; target t is input t+1.
@@ -124,7 +126,7 @@ shapes     inputs are characters x 1, read as one-hot vectors of the training se
 splits     sections of 5,000 characters that follow one another (a tenth of the text in one below 50,000): of each
            ten the ninth is for validation, the tenth for testing, the others for training.
 score      bits per character, lower is better; times 0.693 for nats.
-training   truncated back-propagation: 100 characters a chunk, the state carried on; settings.text.chunk sets it.
+training   truncated back-propagation: 100 characters a chunk, the state carried on; `tbptt_steps` sets it.
            A sample of `sample` characters at a `temperature` is kept with each trial.
 """
 
@@ -139,7 +141,7 @@ TASKS.add(
         load=load,
         baseline=baseline,
         settings={"sample": 400, "temperature": 0.7},
-        training={"chunk": 100},
+        training={"tbptt_steps": 100},
         generative=True,
         groups=(),
         defined_at="tasks/text.py",

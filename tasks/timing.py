@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tasks.generated import COUNTS, entropy, limited
-from tasks.registry import TASKS, Dataset, Sequences, Settings, Task
+from ablate.definitions.dataset import Dataset, Sequences
+from ablate.definitions.task import TASKS, Settings, Task
+from tasks.generated import COUNTS, checked_setting, entropy
 
 
 def _intervals(settings: Settings, task: str) -> tuple[int, int]:
     """The shortest interval and how many frames longer it may be; raises UserError when out of range."""
-    return limited(settings, task, "interval", 2, 1_000), limited(settings, task, "spread", 1, 1_000)
+    return checked_setting(settings, task, "interval", 2, 1_000), checked_setting(settings, task, "spread", 1, 1_000)
 
 
 def _spikes(times: npt.NDArray[np.int64], frames: int) -> npt.NDArray[np.uint8]:
@@ -31,7 +32,7 @@ def measure(generator: np.random.Generator, count: int, settings: Settings) -> S
     Raises UserError when a setting is out of range.
     """
     interval, spread = _intervals(settings, "timing-measure")
-    spikes = limited(settings, "timing-measure", "spikes", 1, 1_000)
+    spikes = checked_setting(settings, "timing-measure", "spikes", 1, 1_000)
     longer = generator.integers(spread, size=(count, spikes), endpoint=True)
     times = np.cumsum(interval + longer, axis=1)
     lengths = times[:, -1] + 1
@@ -51,7 +52,7 @@ def beat(generator: np.random.Generator, count: int, settings: Settings) -> Sequ
     Raises UserError when a setting is out of range.
     """
     interval, spread = _intervals(settings, "timing-generate")
-    periods = limited(settings, "timing-generate", "periods", 1, 1_000)
+    periods = checked_setting(settings, "timing-generate", "periods", 1, 1_000)
     cue, longer = generator.integers(interval, size=(count, 1)), generator.integers(spread + 1, size=(count, 1))
     times = cue + (interval + longer) * np.arange(1, periods + 1)
     lengths = times[:, -1] + 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablate.run.processes import one_thread_each
+from ablate.execution.processes import one_thread_each
 
 ROOT = Path(__file__).parent.parent
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from ablate.cell.trace import Trace
-from ablate.train.parameters import Parameters
+from ablate.definitions.variant import VARIANTS
+from ablate.training.parameters import Parameters
 from benchmarks import contenders
 from benchmarks.measure import geometric_mean, interleave
 from tests.conftest import ROOT
-from variants import VARIANTS
 
 
 def test_contenders_take_turns() -> None:

@@ -12,11 +12,11 @@ import pytest
 from music21 import chord, converter, corpus, note, stream
 
 from ablate.cache import default_cache_folder
+from ablate.data.cache import open_dataset
+from ablate.definitions.dataset import SPLITS, Dataset
+from ablate.definitions.task import TASKS
 from ablate.errors import UserError
-from tasks import TASKS
-from tasks.cache import open_dataset
 from tasks.music import baseline, load
-from tasks.registry import SPLITS, Dataset
 from tasks.sources.chorales import Harmonisations, four_part_frames, tonic
 from tasks.sources.pianoroll import roll_of
 
@@ -166,9 +166,9 @@ print(json.dumps([[(chorale.name, chorale.frames) for chorale in found], calls])
 def test_what_is_cached_needs_no_music21(chorales: Dataset) -> None:
     code = """
 import sys
-from tasks import TASKS
+from ablate.definitions.task import TASKS
 from ablate.cache import default_cache_folder
-from tasks.cache import open_dataset
+from ablate.data.cache import open_dataset
 print(open_dataset(TASKS["music"], None, {}, default_cache_folder(), print).hash, "music21" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

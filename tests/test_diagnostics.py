@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences
+from ablate.definitions.task import TASKS
 from ablate.errors import UserError
-from tasks import TASKS, counting, reber
+from tasks import counting, reber
 from tasks.generated import generate
-from tasks.registry import SPLITS, Dataset, Sequences
 
 NAMES = (
     "adding", "copy-memory", "temporal-order", "reber", "anbn", "parity", "timing-measure", "timing-generate",

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ablate.definitions.dataset import SPLITS, Dataset
 from ablate.errors import UserError
 from tasks.handwriting import baseline, fingerprint, load
-from tasks.registry import SPLITS, Dataset
 from tasks.sources.ink import Line, dataset_of, frames_of
 from tasks.sources.pendigits import FILE, PITCH, draw_strings, read_digits
 

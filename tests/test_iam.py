@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ablate.data.cache import open_dataset
+from ablate.definitions.dataset import SPLITS, Dataset
+from ablate.definitions.task import TASKS
 from ablate.errors import UserError
-from tasks import TASKS
-from tasks.cache import open_dataset
 from tasks.handwriting import fingerprint, load
-from tasks.registry import SPLITS, Dataset
 from tasks.sources.iam import PUBLISHED, read_iam
 from tasks.sources.ink import Line
 

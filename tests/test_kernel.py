@@ -22,8 +22,8 @@ from ablate.cell.numeric import tanh as kernel_tanh
 from ablate.cell.reference import ReferenceLayer
 from ablate.cell.trace import Trace, trace
 from ablate.cell.typeset import text
+from ablate.definitions.variant import Variant
 from tests.test_variants import every_variant, layer_of
-from variants import Variant
 
 
 def assert_close(ours: torch.Tensor, theirs: torch.Tensor, relative: float) -> None:

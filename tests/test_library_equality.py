@@ -7,8 +7,8 @@ import torch
 import torchrecurrent
 from torch import Tensor
 
+from ablate.definitions.variant import VARIANTS, Variant
 from tests.test_variants import every_engine, layer_of, random_weights
-from variants import VARIANTS, Variant
 
 M, N, T, B = 6, 5, 20, 3
 

@@ -15,11 +15,11 @@ import pytest
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
+from ablate.data.cache import open_dataset
+from ablate.definitions.dataset import SPLITS, Dataset
+from ablate.definitions.task import TASKS
 from ablate.errors import UserError
-from tasks import TASKS
-from tasks.cache import open_dataset
 from tasks.music import baseline, load
-from tasks.registry import SPLITS, Dataset
 from tasks.sources.pianoroll import roll_of
 
 MUSIC = TASKS["music"]

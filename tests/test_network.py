@@ -10,17 +10,17 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ablate.cell.engine import make_layer
+from ablate.definitions.dataset import Sequences
+from ablate.definitions.task import TASKS
+from ablate.definitions.variant import VARIANTS, Variant
 from ablate.plan.config import Training
-from ablate.plan.coordinates import Coordinates, Draws
-from ablate.train.batches import Batch, Frames, Noise
-from ablate.train.network import Network
-from ablate.train.objective import Tally, best_paths, judge
-from ablate.train.optimiser import make_optimiser
-from ablate.train.trial import train_epoch
-from ablate.train.writing import write
-from tasks import TASKS
-from tasks.registry import Sequences
-from variants import VARIANTS, Variant
+from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.training.batches import Batch, BatchLoader, Noise
+from ablate.training.losses import MetricSum, best_paths, loss_and_errors
+from ablate.training.network import Network
+from ablate.training.optimiser import make_optimiser
+from ablate.training.text_sampling import write
+from ablate.training.trial import train_epoch
 
 M, N, K = 5, 7, 3
 LENGTHS = np.array([6, 2, 4])
@@ -31,7 +31,7 @@ def network_of(name: str, engine: str = "cpu", layers: int = 1, bidirectional: b
     variant = VARIANTS[name]
     layer = make_layer(variant.equations, variant.trace, name, engine)
     network = Network(variant, layer, M, N, K, layers, bidirectional)
-    network.initialise(Draws(0, Coordinates("music", name, 0)), Training(weight_spread=0.4), 6)
+    network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(init_std=0.4), 6)
     return network
 
 
@@ -46,7 +46,7 @@ def batch_of(objective: str = "softmax", seed: int = 0) -> Batch:
 
 def gradients_of(network: Network, batch: Batch) -> dict[str, torch.Tensor]:
     outputs = network.forward(batch.x, batch.lengths)
-    judge("softmax", outputs, batch)
+    loss_and_errors("softmax", outputs, batch)
     network.backward(outputs)
     return {key: gradient.clone() for key, gradient in network.parameters.gradients.items()}
 
@@ -80,7 +80,7 @@ def test_equal_to_the_frameworks_lstm(layers: int, bidirectional: bool, engine: 
     torch.testing.assert_close(outputs[within], z[within], rtol=1e-4, atol=1e-5)
     targets = torch.from_numpy(batch.targets[:, :, 0].astype(np.int64))
     torch.nn.functional.cross_entropy(z[within], targets[within], reduction="sum").backward()
-    judge("softmax", outputs, batch)
+    loss_and_errors("softmax", outputs, batch)
     network.backward(outputs)
     torch.testing.assert_close(network.parameters.gradients["W_output"], weight.grad, rtol=1e-3, atol=1e-5)
     flat, network.parameters.flat = network.parameters.flat, network.parameters.gradient
@@ -132,15 +132,15 @@ def test_only_a_network_that_reads_from_the_end_sees_what_follows() -> None:
 def test_pieces_with_the_state_carried_on_are_the_whole(engine: str, layers: int) -> None:
     network, batch = network_of("V", engine, layers), batch_of()
     whole = network.forward(batch.x, batch.lengths).clone()
-    loss = judge("softmax", whole.clone(), batch)
-    state, outputs, tally = None, [], Tally()
+    loss = loss_and_errors("softmax", whole.clone(), batch)
+    state, outputs, metric_sum = None, [], MetricSum()
     for piece in batch.chunks(4):
         outputs.append(network.forward(piece.x, piece.lengths, state=state).clone())
         state = network.last_state()
-        tally.add(*judge("softmax", outputs[-1].clone(), piece), piece.answers)
+        metric_sum.add(*loss_and_errors("softmax", outputs[-1].clone(), piece), piece.answers)
     torch.testing.assert_close(torch.cat(outputs), whole, rtol=1e-5, atol=1e-6)
-    assert tally.answers == batch.answers == LENGTHS.sum()
-    assert (tally.loss, tally.mistakes) == (pytest.approx(loss[0], rel=1e-5), loss[1])
+    assert metric_sum.answers == batch.answers == LENGTHS.sum()
+    assert (metric_sum.loss, metric_sum.mistakes) == (pytest.approx(loss[0], rel=1e-5), loss[1])
 
 
 def test_one_answer_at_the_end_is_scored_in_the_piece_that_holds_the_end() -> None:
@@ -149,17 +149,17 @@ def test_one_answer_at_the_end_is_scored_in_the_piece_that_holds_the_end() -> No
     assert ends.answers == 3
     assert [piece.answers for piece in ends.chunks(2)] == [1, 1, 1]  # of lengths 6, 2 and 4
     outputs = torch.randn(6, 3, K, generator=torch.Generator().manual_seed(0))
-    whole = judge("softmax", outputs.clone(), ends)
-    parts = [judge("softmax", outputs[first : first + 2].clone(), piece) for first, piece in
+    whole = loss_and_errors("softmax", outputs.clone(), ends)
+    parts = [loss_and_errors("softmax", outputs[first : first + 2].clone(), piece) for first, piece in
              zip((0, 2, 4), ends.chunks(2), strict=True)]  # fmt: skip
     assert sum(loss for loss, _ in parts) == pytest.approx(whole[0], rel=1e-5)
 
 
 def test_gradients_stop_at_a_chunks_end() -> None:
-    """An update after each chunk: the first of a chunked epoch is that of the sequence cut off there."""
+    """An update after each tbptt_steps: the first of a chunked epoch is that of the sequence cut off there."""
     data = Sequences(batch_of().x[:, 0].numpy(), batch_of().targets[:, 0], np.array([6]))
 
-    def first_update(sequences: Sequences, chunk: int) -> list[torch.Tensor]:
+    def first_update(sequences: Sequences, tbptt_steps: int) -> list[torch.Tensor]:
         network = network_of("V")
         seen: list[torch.Tensor] = []
 
@@ -168,8 +168,8 @@ def test_gradients_stop_at_a_chunks_end() -> None:
                 seen.append(network.parameters.gradient.clone())
 
         noise = Noise(np.random.default_rng(0), 0.0)
-        batches = Frames(sequences, M).batches(np.array([0]), 1, noise)
-        train_epoch(network, TASKS["text"], Watch(), batches, chunk)
+        batches = BatchLoader(sequences, M).batches(np.array([0]), 1, noise)
+        train_epoch(network, TASKS["text"], Watch(), batches, tbptt_steps)
         return seen
 
     chunked = first_update(data, 4)
@@ -190,7 +190,7 @@ def test_a_labels_loss_by_hand() -> None:
     right = p[0, 0] * p[1, 0] + p[0, 0] * p[1, 1] + p[0, 1] * p[1, 0]
     batch = Batch(outputs, np.array([[0]], np.uint8), np.array([2]), label_lengths=np.array([1]))
     derivatives = outputs.clone()
-    loss, mistakes = judge("ctc", derivatives, batch, 0.5)
+    loss, mistakes = loss_and_errors("ctc", derivatives, batch, 0.5)
     assert loss == pytest.approx(-math.log(right), rel=1e-5)
     assert mistakes == 0  # the best path is a-
     for t in range(2):
@@ -198,7 +198,7 @@ def test_a_labels_loss_by_hand() -> None:
             moved = [outputs.clone(), outputs.clone()]
             for sign, each in zip((1, -1), moved, strict=True):
                 each[t, 0, k] += sign * 1e-2
-            above, below = (judge("ctc", each, batch)[0] for each in moved)
+            above, below = (loss_and_errors("ctc", each, batch)[0] for each in moved)
             assert derivatives[t, 0, k] == pytest.approx(0.5 * (above - below) / 2e-2, abs=1e-3)
 
 
@@ -210,14 +210,14 @@ def test_best_paths_and_their_edits() -> None:
     assert [path.tolist() for path in best_paths(outputs, lengths)] == [[0, 0, 1], [], [1]]
     labels = np.array([[0], [1], [0], [1], [1]], np.uint8)
     batch = Batch(outputs, labels, lengths, label_lengths=np.array([2, 2, 1]))
-    loss, mistakes = judge("ctc", outputs, batch)
+    loss, mistakes = loss_and_errors("ctc", outputs, batch)
     assert batch.answers == 5 and mistakes == 1 + 2 + 0 and math.isfinite(loss)
 
 
 def test_a_sequence_too_short_for_its_label_trains_nothing_and_counts() -> None:
     outputs = torch.zeros(2, 1, 3)
     batch = Batch(outputs, np.array([[0], [0]], np.uint8), np.array([2]), label_lengths=np.array([2]))
-    loss, mistakes = judge("ctc", outputs, batch)
+    loss, mistakes = loss_and_errors("ctc", outputs, batch)
     assert loss == 0 and not outputs.any() and mistakes == 1  # `aa` needs a blank between
 
 
@@ -225,7 +225,7 @@ def test_a_label_of_what_is_not_a_number_is_one() -> None:
     for bad in (math.nan, math.inf):
         outputs = torch.full((2, 1, 3), bad)
         batch = Batch(outputs, np.array([[0]], np.uint8), np.array([2]), label_lengths=np.array([1]))
-        assert not math.isfinite(judge("ctc", outputs, batch)[0])
+        assert not math.isfinite(loss_and_errors("ctc", outputs, batch)[0])
 
 
 @pytest.mark.parametrize(
@@ -233,10 +233,10 @@ def test_a_label_of_what_is_not_a_number_is_one() -> None:
     [("nats", 3.0), ("bits", 3 / math.log(2)), ("squared", 3.0), ("error", 25.0), ("accuracy", 75.0)],
 )
 def test_scores_are_means_over_answers(score: str, expected: float) -> None:
-    tally = Tally()
-    tally.add(4.0, 1, 3)
-    tally.add(8.0, 0, 1)
-    assert tally.score(score) == pytest.approx(expected)
+    metric_sum = MetricSum()
+    metric_sum.add(4.0, 1, 3)
+    metric_sum.add(8.0, 0, 1)
+    assert metric_sum.score(score) == pytest.approx(expected)
 
 
 # --- Writing.
@@ -268,6 +268,6 @@ def test_what_is_written_depends_on_what_was_written() -> None:
     hyperparameters: dict[str, float | int] = {"learning_rate": 0.02, "momentum": 0.9}
     optimiser = make_optimiser(network.parameters, hyperparameters, Training(optimiser="adam"))
     for _ in range(150):
-        train_epoch(network, TASKS["text"], optimiser, Frames(data, M).batches(np.array([0]), 1), 10)
+        train_epoch(network, TASKS["text"], optimiser, BatchLoader(data, M).batches(np.array([0]), 1), 10)
     text = write(network, "abcde", np.random.default_rng(0), 40, 0.3)
     assert text[10:] in "abcde" * 10

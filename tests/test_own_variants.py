@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ablate.command import main
+from ablate.cli.main import main
 from tests.conftest import ROOT, Command
 
-OWN = """from ablate.cell.initial import Plus
+OWN = """from ablate import variant
+from ablate.cell.initial import Plus
 from ablate.cell.language import sigmoid, tanh
-from variants import variant
 
 
 @variant("leaky", "a leaky unit", parent="SRN", initial={"b_f": Plus(2)})
@@ -58,9 +58,9 @@ def test_a_cell_of_ones_own_is_described(command: Command, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (("import sigmoid, tanh", "import sigmoid,, tanh"), "line 2: "),
+        (("import sigmoid, tanh", "import sigmoid,, tanh"), "line 3: "),
         (("sigmoid(w.f", "sigmod(w.f"), "line 8: unknown function or name 'sigmod'"),
-        (("from variants import variant", "from variants import variants"), "line 3: ImportError"),
+        (("from ablate import variant", "from ablate import variants"), "line 1: ImportError"),
         (("return f * h +", "return f * x +"), "line 9: * is given the input"),
         (('"leaky"', '"GRU"'), "variant 'GRU' is defined twice"),
         (('parent="SRN"', 'parent="SRM"'), "line 6: variant 'leaky' has the parent 'SRM'"),

@@ -11,42 +11,46 @@ import numpy as np
 import pytest
 import tomli_w
 
+from ablate.definitions.variant import VARIANTS
 from ablate.errors import UserError
 from ablate.plan.config import Config, load_config
-from ablate.plan.coordinates import Coordinates, Draws
-from ablate.plan.space import GREFF, Range, draw
-from ablate.plan.study import Lesson, make_plan
-from variants import VARIANTS
+from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.plan.search_space import GREFF, Range, sample_hyperparameters
+from ablate.plan.study_plan import TaskConfig, make_plan
 
 
-def draws(variant: str = "V", index: int = 0, seed: int = 0, paired: bool = True) -> Draws:
-    return Draws(seed, Coordinates("music", variant, index), paired)
+def streams_of(variant: str = "V", index: int = 0, seed: int = 0, paired: bool = True) -> RandomStreams:
+    return RandomStreams(seed, TrialId("music", variant, index), paired)
 
 
 def test_a_stream_is_its_name() -> None:
-    def first(draws: Draws, *purpose: str | int) -> float:
-        return draws.generator(*purpose).random()  # type: ignore[arg-type]
+    def first(streams: RandomStreams, *purpose: str | int) -> float:
+        return streams.generator(*purpose).random()  # type: ignore[arg-type]
 
-    assert first(draws(), "noise", 1) == first(draws(), "noise", 1)
+    assert first(streams_of(), "noise", 1) == first(streams_of(), "noise", 1)
     others = [
-        first(draws(), "noise", 2),
-        first(draws(), "order", 1),
-        first(draws(index=1), "noise", 1),
-        first(draws(seed=1), "noise", 1),
-        first(draws(paired=False), "noise", 1),
-        first(draws("NP", paired=False), "noise", 1),
+        first(streams_of(), "noise", 2),
+        first(streams_of(), "order", 1),
+        first(streams_of(index=1), "noise", 1),
+        first(streams_of(seed=1), "noise", 1),
+        first(streams_of(paired=False), "noise", 1),
+        first(streams_of("NP", paired=False), "noise", 1),
     ]
-    assert len({first(draws(), "noise", 1), *others}) == 7
+    assert len({first(streams_of(), "noise", 1), *others}) == 7
 
 
 def test_paired_draws_are_shared_by_the_variants() -> None:
-    assert draw(dict(GREFF), draws("V")) == draw(dict(GREFF), draws("FGR"))
-    assert draw(dict(GREFF), draws("V", paired=False)) != draw(dict(GREFF), draws("FGR", paired=False))
+    assert sample_hyperparameters(dict(GREFF), streams_of("V")) == sample_hyperparameters(
+        dict(GREFF), streams_of("FGR")
+    )
+    assert sample_hyperparameters(dict(GREFF), streams_of("V", paired=False)) != sample_hyperparameters(
+        dict(GREFF), streams_of("FGR", paired=False)
+    )
 
 
 def test_draws_never_change() -> None:
     """Values that published studies rest on: a change here makes every study another one."""
-    drawn = draw(dict(GREFF), draws("V", 3, seed=1))
+    drawn = sample_hyperparameters(dict(GREFF), streams_of("V", 3, seed=1))
     assert drawn == {
         "hidden_size": 46,
         "learning_rate": pytest.approx(0.0031747737998791864),
@@ -73,14 +77,14 @@ def test_a_name_is_told_from_a_group_by_its_spelling() -> None:
 
 
 def test_fixing_one_hyperparameter_leaves_the_others_alone() -> None:
-    free = draw(dict(GREFF), draws())
-    fixed = draw({**GREFF, "learning_rate": 0.1}, draws())
+    free = sample_hyperparameters(dict(GREFF), streams_of())
+    fixed = sample_hyperparameters({**GREFF, "learning_rate": 0.1}, streams_of())
     assert fixed == {**free, "learning_rate": 0.1}
 
 
 def test_the_ranges_are_greffs() -> None:
     """Log-uniform, log-uniform, 1 - log-uniform and uniform: the quantiles of each say so."""
-    drawn = [draw(dict(GREFF), draws(index=index)) for index in range(2000)]
+    drawn = [sample_hyperparameters(dict(GREFF), streams_of(index=index)) for index in range(2000)]
     columns = {name: np.sort([trial[name] for trial in drawn]) for name in GREFF}
     assert columns["hidden_size"][0] >= 20 and columns["hidden_size"][-1] <= 200
     assert all(size == int(size) for size in columns["hidden_size"])
@@ -122,7 +126,7 @@ def test_the_kept_configuration_reads_back(tmp_path: Path) -> None:
         ("[training]\nepoch = 3", "unknown key 'training.epoch': did you mean epochs"),
         ("[training]\nepochs = 0", "training.epochs is 0; it must be at least 1"),
         ("[training]\nepochs = 1.5", "training.epochs is 1.5; it must be a whole number"),
-        ("[training]\nweight_spread = nan", "training.weight_spread is nan; it must be a number"),
+        ("[training]\ninit_std = nan", "training.init_std is nan; it must be a number"),
         ("[training]\noptimiser = 'sdg'", "training.optimiser is 'sdg'; known: sgd, adam"),
         ("[search]\nnoise = 1", "unknown key 'search.noise': did you mean input_noise"),
         ("[search]\nhidden_size = 'big'", "search.hidden_size is 'big'; it must be a number"),
@@ -166,26 +170,32 @@ def test_a_range_says_what_it_is() -> None:
 # --- What is set for one task.
 
 
-def lesson_of(task: str, settings: dict[str, Any], **training: Any) -> Lesson:
+def task_config_of(task: str, settings: dict[str, Any], **training: Any) -> TaskConfig:
     plan = make_plan(load_config(None, {"tasks": [task], "training": training, "settings": settings}))
-    return plan.lesson(plan.tasks[0])
+    return plan.task_config(plan.tasks[0])
 
 
 def test_a_tasks_settings_are_its_own_or_stand_in_for_those_of_training() -> None:
-    assert lesson_of("text", {}).training.chunk == 100  # as the task says
-    assert lesson_of("text", {}, chunk=7, epochs=9).training.chunk == 100
-    lesson = lesson_of("text", {"text": {"chunk": 25, "temperature": 1, "optimiser": "adagrad"}}, epochs=9)
-    assert (lesson.training.chunk, lesson.training.epochs, lesson.training.optimiser) == (25, 9, "adagrad")
-    assert lesson.settings == {"sample": 400, "temperature": 1.0}
-    assert lesson_of("music", {"text": {"chunk": 25}}).training.chunk == 0
-    assert lesson_of("speech", {}).bidirectional and not lesson_of("music", {}).bidirectional
-    assert not lesson_of("speech", {"speech": {"bidirectional": False}}).bidirectional
+    assert task_config_of("text", {}).training.tbptt_steps == 100  # as the task says
+    assert task_config_of("text", {}, tbptt_steps=7, epochs=9).training.tbptt_steps == 100
+    task_config = task_config_of(
+        "text", {"text": {"tbptt_steps": 25, "temperature": 1, "optimiser": "adagrad"}}, epochs=9
+    )
+    assert (task_config.training.tbptt_steps, task_config.training.epochs, task_config.training.optimiser) == (
+        25,
+        9,
+        "adagrad",
+    )
+    assert task_config.settings == {"sample": 400, "temperature": 1.0}
+    assert task_config_of("music", {"text": {"tbptt_steps": 25}}).training.tbptt_steps == 0
+    assert task_config_of("speech", {}).bidirectional and not task_config_of("music", {}).bidirectional
+    assert not task_config_of("speech", {"speech": {"bidirectional": False}}).bidirectional
 
 
 def test_the_presets_settings_hold_until_they_are_set() -> None:
-    assert lesson_of("handwriting", {}).settings["train"] == 700
-    lesson = lesson_of("handwriting", {"handwriting": {"test": 50}})
-    assert (lesson.settings["train"], lesson.settings["test"], lesson.training.epochs) == (700, 50, 2)
+    assert task_config_of("handwriting", {}).settings["train"] == 700
+    task_config = task_config_of("handwriting", {"handwriting": {"test": 50}})
+    assert (task_config.settings["train"], task_config.settings["test"], task_config.training.epochs) == (700, 50, 2)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +208,7 @@ def test_the_presets_settings_hold_until_they_are_set() -> None:
         ({"adding": {"epochs": 0}}, "settings.adding.epochs is 0; it must be at least 1"),
         ({"adding": {"hidden_size": 9}}, "set search.hidden_size"),
         ({"adding": 3}, "settings.adding must be a table, [settings.adding]"),
-        ({"speech": {"chunk": 5}}, "speech reads whole sequences: set settings.speech.chunk to 0"),
+        ({"speech": {"tbptt_steps": 5}}, "speech reads whole sequences: set settings.speech.tbptt_steps to 0"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], words: str) -> None:
@@ -235,4 +245,4 @@ def test_greffs_study_has_its_5400_trials() -> None:
     plan = make_plan(load_config(None, {"preset": "paper", "variants": ["greff"]}))
     assert [task.name for task in plan.tasks] == ["music", "speech", "handwriting"]
     assert len(plan.trials()) == 5400
-    assert all(plan.lesson(task).training.epochs == 150 for task in plan.tasks)
+    assert all(plan.task_config(task).training.epochs == 150 for task in plan.tasks)

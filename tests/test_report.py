@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from ablate.report import Facts, TaskFacts, VariantFacts, write_report
 from ablate.report.figures import FIGURES
 from ablate.report.lineplots import _apart
-from ablate.report.mathematics import typeset
+from ablate.report.narrative import duration, number, scientific, signed
 from ablate.report.style import line_styles
 from ablate.report.tables import compute
-from ablate.report.words import duration, number, scientific, signed
+from ablate.report.typesetting import typeset
 from tests.synthetic import BASELINE, GREFF, study
 
 NOTHING = pd.DataFrame()
@@ -259,8 +259,8 @@ def test_numbers_in_words():
 
 def test_neither_room_imports_the_training_or_opens_a_display():
     code = (
-        "import sys, ablate.report, ablate.analyse; "
-        "assert not {'torch', 'optuna', 'mlflow', 'ablate.train', 'ablate.cell'} & set(sys.modules); "
+        "import sys, ablate.report, ablate.analysis; "
+        "assert not {'torch', 'optuna', 'mlflow', 'ablate.training', 'ablate.cell'} & set(sys.modules); "
         "from matplotlib import pyplot; assert not pyplot.get_fignums()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

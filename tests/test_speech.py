@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ablate.data.cache import open_dataset
+from ablate.definitions.dataset import SPLITS, Dataset
+from ablate.definitions.task import TASKS, most_frequent_class
 from ablate.errors import UserError
-from tasks import TASKS
-from tasks.cache import open_dataset
-from tasks.registry import SPLITS, Dataset, most_frequent_class
 from tasks.sources.features import FEATURES, features_of, frame_centres, read_recording, splits_of
 from tasks.speech import load
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ablate.command import main
-from ablate.keep.table import TIME_COLUMNS, TRIAL_COLUMNS, Tables
+from ablate.cli.main import main
+from ablate.storage.tables import TIME_COLUMNS, TRIAL_COLUMNS, StudyTables
 from tests.conftest import ROOT, Command, sweep_arguments
 
 
 def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables of a study without the times, which alone may differ."""
-    kept = Tables(folder)
+    kept = StudyTables(folder)
     return kept.trials().drop(columns=TIME_COLUMNS), kept.curves()
 
 
@@ -75,11 +75,11 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -
 def test_a_study_leaves_all_that_design_says(uninterrupted: Path) -> None:
     study = uninterrupted / "results" / "s"
     trials, curves = tables(study)
-    assert list(Tables(study).trials().columns) == TRIAL_COLUMNS
+    assert list(StudyTables(study).trials().columns) == TRIAL_COLUMNS
     assert trials.groupby("variant").size().to_dict() == {"SRN": 3, "V": 3}
     assert set(trials["state"]) == {"completed"}
     assert len(curves) == trials["epochs"].sum()
-    for name in ("config.toml", "facts.json", "optuna.journal", "report/index.html"):
+    for name in ("config.toml", "metadata.json", "optuna.journal", "report/index.html"):
         assert (study / name).stat().st_size > 0
     said = (uninterrupted / "said.txt").read_text()
     assert "report: " in said and "mlflow ui --backend-store-uri sqlite:///" in said
@@ -150,7 +150,7 @@ def test_a_killed_study_resumes_to_the_same_table(
         assert process.returncode == 130
         assert "Go on with: python run_sweep.py --config" in errors
     if victim == "worker":
-        kept = Tables(tmp_path / "results" / "s").trials()
+        kept = StudyTables(tmp_path / "results" / "s").trials()
         lost = kept[kept["state"] == "failed"]
         assert len(kept) == 6 and process.returncode == (1 if len(lost) else 0)
         assert all(reason.startswith("the worker died: killed by SIGKILL") for reason in lost["reason"])
@@ -176,7 +176,7 @@ def test_trials_are_a_total(uninterrupted: Path, command: Command, tmp_path: Pat
     shutil.copytree(uninterrupted / "results", tmp_path / "results")
     done = command("--trials", "4")
     assert done.returncode == 0 and "6 of 8 trials are there already" in done.stdout
-    assert len(Tables(tmp_path / "results" / "s").trials()) == 8
+    assert len(StudyTables(tmp_path / "results" / "s").trials()) == 8
 
 
 def test_a_command_may_ask_for_less_than_the_study_has(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_another_configuration_is_refused_with_the_difference(
     assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
     fresh = command("--seed", "7", "--fresh", "--trials", "1")
     assert fresh.returncode == 0
-    assert len(Tables(tmp_path / "results" / "s").trials()) == 2
+    assert len(StudyTables(tmp_path / "results" / "s").trials()) == 2
 
 
 def test_other_data_is_refused(uninterrupted: Path, command: Command, tmp_path: Path, small_music: Path) -> None:
@@ -229,7 +229,7 @@ def test_diverged_trials_are_results(command: Command, tmp_path: Path) -> None:
     config.write_text("[search]\nlearning_rate = 1e36\n[training]\nepochs = 2\n")
     done = command("--config", str(config), "--variants", "NOAF", "--trials", "2")
     assert done.returncode == 0, done.stderr
-    trials = Tables(tmp_path / "results" / "s").trials()
+    trials = StudyTables(tmp_path / "results" / "s").trials()
     assert set(trials["state"]) == {"diverged"} and trials["test"].isna().all()
     assert "nothing to train" in command("--config", str(config), "--variants", "NOAF", "--trials", "2").stdout
 
@@ -241,7 +241,7 @@ def test_an_exception_fails_its_trial_alone(command: Command, tmp_path: Path) ->
     done = command("--config", str(config), "--variants", "SRN", "--trials", "1")
     assert done.returncode == 1, done.stdout
     assert "trials failed" in done.stdout
-    trials = Tables(tmp_path / "results" / "s").trials()
+    trials = StudyTables(tmp_path / "results" / "s").trials()
     assert set(trials["state"]) == {"failed"}
     assert trials["reason"].str.len().min() > 10
     assert "Traceback" in (tmp_path / "results" / "s" / "failures" / "music-SRN-0.txt").read_text()
@@ -309,7 +309,7 @@ def test_a_folder_that_is_no_study_is_left_alone(command: Command, tmp_path: Pat
 @pytest.mark.parametrize("options", [["--help"], ["--list"], ["--describe", "FGR"], ["--dry-run"]], ids=" ".join)
 def test_answers_without_the_framework(options: list[str], tmp_path: Path) -> None:
     code = (
-        "import sys; from ablate.command import main\n"
+        "import sys; from ablate.cli.main import main\n"
         f"try: main({options})\nexcept SystemExit: pass\n"
         "assert not {'torch', 'mlflow', 'music21', 'pandas', 'optuna'} & set(sys.modules)"
     )

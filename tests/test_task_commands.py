@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tasks import TASKS
+from ablate.definitions.task import TASKS
 from tests.conftest import Command
 from tests.test_iam import BOARDS, write_board
 from tests.test_timit import tree as timit_tree
@@ -19,7 +19,7 @@ epochs = 2
 hidden_size = 8
 learning_rate = { low = 1e-3, high = 1e-2 }
 [settings.text]
-chunk = 25
+tbptt_steps = 25
 optimiser = "adagrad"
 gradient_clipping = 5.0
 sample = 60
@@ -107,7 +107,7 @@ def test_the_originals_are_trained_on_from_the_users_copies(command: Command, tm
 def test_a_task_is_described_with_its_data(command: Command, text: Path) -> None:
     done = command("--describe", "text", "--data", f"text={text}", small=False)
     assert done.returncode == 0
-    for words in ("source", "splits", str(text), "hash", "chunk = 100", "bits per character"):
+    for words in ("source", "splits", str(text), "hash", "tbptt_steps = 100", "bits per character"):
         assert words in done.stdout
     for name in ("speech", "handwriting", "digits", "timing-generate"):
         done = command("--describe", name, small=False)

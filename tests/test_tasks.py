@@ -13,28 +13,29 @@ import pytest
 
 from ablate.cache import default_cache_folder
 from ablate.cell.engine import make_layer
+from ablate.data import cache
+from ablate.data.cache import open_dataset
+from ablate.data.load import task_data
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences, content_hash
+from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
+from ablate.definitions.variant import VARIANTS
 from ablate.errors import UserError
 from ablate.plan.config import load_config
-from ablate.plan.coordinates import Coordinates, Draws
-from ablate.plan.study import Plan
-from ablate.run.data import task_data
-from ablate.train.batches import Frames
-from ablate.train.objective import SCORES
-from ablate.train.trial import Outcome, run_trial
-from tasks import TASKS, cache
-from tasks.cache import open_dataset
-from tasks.registry import SPLITS, Dataset, Progress, Sequences, Settings, Task, content_hash
-from variants import VARIANTS
+from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.plan.study_plan import StudyPlan
+from ablate.training.batches import BatchLoader
+from ablate.training.losses import SCORES
+from ablate.training.trial import Outcome, run_trial
 
 
 def quiet(what: str, done: int, total: int) -> None:
     assert 0 <= done <= total
 
 
-def plan_of(task: Task, **settings: object) -> Plan:
+def plan_of(task: Task, **settings: object) -> StudyPlan:
     """A plan for one task, with settings of its own."""
     config = load_config(None, {"settings": {task.name: settings}})
-    return Plan(config, [task], [VARIANTS["NP-b"]])
+    return StudyPlan(config, [task], [VARIANTS["NP-b"]])
 
 
 # What is enough of each task to learn something: how many sequences and epochs, and what makes it easier.
@@ -42,7 +43,7 @@ ENOUGH: dict[str, tuple[int, int, dict[str, object]]] = {
     "music": (300, 15, {}),
     "text": (20, 2, {"sample": 10}),
     "speech": (200, 3, {}),
-    "handwriting": (200, 8, {"weight_spread": 0.3}),
+    "handwriting": (200, 8, {"init_std": 0.3}),
     "digits": (300, 12, {}),
     "digits-permuted": (300, 12, {}),
     "adding": (300, 10, {"length": 10}),
@@ -134,7 +135,7 @@ def test_the_same_again(task: Task, dataset: Dataset) -> None:
     if task.load is not None:
         if task.name == "music":  # takes half a minute: see test_chorales.py
             return
-        assert task.load(None, plan.lesson(task).settings, quiet).hash == dataset.hash
+        assert task.load(None, plan.task_config(task).settings, quiet).hash == dataset.hash
     else:
         assert task_data(plan, task, quiet).hash == dataset.hash
         assert task_data(replace(plan, variants=[VARIANTS["V"]]), task, quiet).hash == dataset.hash
@@ -143,20 +144,20 @@ def test_the_same_again(task: Task, dataset: Dataset) -> None:
 
 
 def test_baseline_is_a_score(task: Task, dataset: Dataset) -> None:
-    score = task.baseline(dataset, plan_of(task).lesson(task).settings)
+    score = task.baseline(dataset, plan_of(task).task_config(task).settings)
     assert type(score) is float and np.isfinite(score) and score > 0
 
 
-def run(plan: Plan, dataset: Dataset, engine: str, sequences: int) -> Outcome:
+def run(plan: StudyPlan, dataset: Dataset, engine: str, sequences: int) -> Outcome:
     """The LSTM with a forget bias, trained and judged on the first training sequences."""
     (task,) = plan.tasks
     variant, few = VARIANTS["NP-b"], dataset.splits["train"].first(sequences)
     return run_trial(
-        plan.lesson(task),
+        plan.task_config(task),
         replace(dataset, splits=dict.fromkeys(SPLITS, few)),
         variant,
         make_layer(variant.equations, variant.trace, variant.name, engine),
-        Draws(0, Coordinates(task.name, variant.name, 0)),
+        RandomStreams(0, TrialId(task.name, variant.name, 0)),
         {"hidden_size": 30, "learning_rate": 5e-3, "momentum": 0.9, "input_noise": 0.0},
     )
 
@@ -171,10 +172,10 @@ def test_is_learnt(task: Task, dataset: Dataset) -> None:
     assert outcome.state == "completed"
     better = 1 if task.direction == "minimize" else -1
     assert better * outcome.curve[-1][1] < better * outcome.curve[0][1]
-    baseline = task.baseline(dataset, plan.lesson(task).settings)
+    baseline = task.baseline(dataset, plan.task_config(task).settings)
     assert outcome.test < 0.9 * baseline if better == 1 else outcome.test > 1.2 * baseline
     if task.generative:
-        assert len(outcome.sample) == plan.lesson(task).settings["sample"]
+        assert len(outcome.sample) == plan.task_config(task).settings["sample"]
 
 
 def test_engines_agree(task: Task, dataset: Dataset) -> None:
@@ -191,7 +192,7 @@ def test_batches_hold_what_the_data_hold(task: Task, dataset: Dataset) -> None:
     few = np.arange(min(len(data), 10))
     for size in (1, 4):
         seen = 0
-        for batch in Frames(data, dataset.input_size).batches(few, size):
+        for batch in BatchLoader(data, dataset.input_size).batches(few, size):
             x = batch.x.numpy()
             assert x.dtype == np.float32 and x.shape[2] == dataset.input_size
             for column, length in enumerate(batch.lengths):
@@ -215,7 +216,7 @@ def test_importing_the_tasks_is_light() -> None:
 # --- The cache.
 
 
-def load_counted(path: Path | None, settings: Settings, progress: Progress) -> Dataset:
+def load_counted(path: Path | None, settings: Settings, progress: ProgressCallback) -> Dataset:
     """Random sequences, seeded by the file's text; each call leaves a line in the file `loads` beside it."""
     assert path is not None
     with (path.parent / "loads").open("a") as loads:

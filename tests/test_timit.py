@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.cache import open_dataset
-from tasks.registry import SPLITS, Dataset
+from ablate.data.cache import open_dataset
+from ablate.definitions.dataset import SPLITS, Dataset
 from tasks.sources.features import frame_centres
 from tasks.sources.timit import FOLDED, LISTS, PHONES, UTTERANCES
 from tasks.speech import load

@@ -12,8 +12,8 @@ import pytest
 from ablate.cell.language import maximum, minimum, relu, sigmoid, softplus, tanh
 from ablate.cell.trace import trace
 from ablate.cell.typeset import text
+from ablate.definitions.variant import VARIANTS
 from ablate.errors import UserError
-from variants import VARIANTS
 
 
 def test_stages_follow_the_products() -> None:

@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from ablate.cell.engine import make_layer
+from ablate.definitions.dataset import Dataset, Sequences
+from ablate.definitions.task import TASKS
+from ablate.definitions.variant import VARIANTS
 from ablate.plan.config import Training
-from ablate.plan.coordinates import Coordinates, Draws
-from ablate.plan.study import Lesson
-from ablate.train.batches import Batch, Frames
-from ablate.train.network import Network
-from ablate.train.objective import OBJECTIVES, Tally, judge
-from ablate.train.optimiser import make_optimiser
-from ablate.train.parameters import Parameters
-from ablate.train.trial import Outcome, run_trial
-from tasks import TASKS
-from tasks.registry import Dataset, Sequences
-from variants import VARIANTS
+from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.plan.study_plan import TaskConfig
+from ablate.training.batches import Batch, BatchLoader
+from ablate.training.losses import OBJECTIVES, MetricSum, loss_and_errors
+from ablate.training.network import Network
+from ablate.training.optimiser import make_optimiser
+from ablate.training.parameters import Parameters
+from ablate.training.trial import Outcome, run_trial
 
 SETTINGS = {"hidden_size": 12, "learning_rate": 0.02, "momentum": 0.5, "input_noise": 0.0}
 
@@ -48,11 +48,11 @@ DATA = Dataset({"train": scales(20, 0), "validation": scales(6, 1), "test": scal
 def run(variant: str = "V", training: Training | None = None, seed: int = 0, **settings: Any) -> Outcome:
     entry = VARIANTS[variant]
     return run_trial(
-        Lesson(TASKS["music"], training or Training(epochs=5), {}, False),
+        TaskConfig(TASKS["music"], training or Training(epochs=5), {}, False),
         DATA,
         entry,
         make_layer(entry.equations, entry.trace, variant, "cpu"),
-        Draws(seed, Coordinates("music", variant, 0)),
+        RandomStreams(seed, TrialId("music", variant, 0)),
         {**SETTINGS, **settings},
     )
 
@@ -101,9 +101,9 @@ def test_a_loss_that_is_not_finite_ends_the_trial() -> None:
         {"optimiser": "adam"},
         {"optimiser": "adagrad"},
         {"layers": 2},
-        {"chunk": 3},
+        {"tbptt_steps": 3},
         {"batch_size": 4},
-        {"weight_spread": 0.3},
+        {"init_std": 0.3},
         {"forget_bias": 1.0},
         {"gradient_clipping": 0.01},
     ],
@@ -119,7 +119,7 @@ def test_each_setting_matters(change: dict[str, Any]) -> None:
 def test_forget_bias_reaches_the_forget_gate_alone() -> None:
     def initial(forget_bias: float) -> dict[str, torch.Tensor]:
         network = make_network()
-        network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(forget_bias=forget_bias), 11)
+        network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(forget_bias=forget_bias), 11)
         return network.parameters.weights
 
     without, biased = initial(0.0), initial(1.0)
@@ -135,7 +135,7 @@ def test_variants_share_the_weights_that_they_have_in_common() -> None:
 
     def initial(name: str) -> dict[str, torch.Tensor]:
         network = make_network(name)
-        network.initialise(Draws(0, Coordinates("music", name, 0)), Training(), 11)
+        network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(), 11)
         return network.parameters.weights
 
     vanilla, without = initial("V"), initial("NP")
@@ -148,7 +148,7 @@ def test_a_variant_says_how_its_weights_start() -> None:
 
     def initial(name: str, longest: int = 100) -> dict[str, torch.Tensor]:
         network = make_network(name)
-        network.initialise(Draws(0, Coordinates("music", name, 0)), Training(forget_bias=5.0), longest)
+        network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(forget_bias=5.0), longest)
         return network.named_weights()
 
     vanilla, biased = initial("V"), initial("V-b")
@@ -172,7 +172,7 @@ def make_network(name: str = "V", engine: str = "cpu") -> Network:
 def test_initial_weights_have_the_papers_spread() -> None:
     variant = VARIANTS["V"]
     network = Network(variant, make_layer(variant.equations, variant.trace, variant.name, "cpu"), 88, 100, 88)
-    network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(), 11)
+    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(), 11)
     assert float(network.parameters.flat.std()) == pytest.approx(0.1, rel=0.01)
     assert float(network.parameters.flat.mean()) == pytest.approx(0, abs=0.002)
 
@@ -180,12 +180,12 @@ def test_initial_weights_have_the_papers_spread() -> None:
 def test_padding_changes_no_loss() -> None:
     """A batch of sequences of different lengths has the loss of its sequences one by one."""
     network = make_network()
-    network.initialise(Draws(0, Coordinates("music", "V", 0)), Training(), 11)
-    frames = Frames(DATA.splits["test"], 88)
+    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(), 11)
+    frames = BatchLoader(DATA.splits["test"], 88)
 
     def losses(size: int) -> list[float]:
         batches = frames.batches(np.arange(6), size)
-        return [judge("bernoulli", network.forward(batch.x, batch.lengths), batch)[0] for batch in batches]
+        return [loss_and_errors("bernoulli", network.forward(batch.x, batch.lengths), batch)[0] for batch in batches]
 
     together, alone = losses(6), losses(1)
     assert len(together) == 1 and len(alone) == 6
@@ -198,10 +198,10 @@ def test_padding_changes_no_loss() -> None:
 def test_gradients_are_the_frameworks(name: str, engine: str, size: int) -> None:
     """Loss and gradients of a whole network equal those that PyTorch takes through its graph."""
     network, variant = make_network(name, engine), VARIANTS[name]
-    network.initialise(Draws(0, Coordinates("music", name, 0)), Training(weight_spread=0.5), 11)
-    batch = next(Frames(DATA.splits["train"], 88).batches(np.arange(size), size))
+    network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(init_std=0.5), 11)
+    batch = next(BatchLoader(DATA.splits["train"], 88).batches(np.arange(size), size))
     outputs = network.forward(batch.x, batch.lengths)
-    loss, _ = judge("bernoulli", outputs, batch, 0.5)
+    loss, _ = loss_and_errors("bernoulli", outputs, batch, 0.5)
     network.backward(outputs)
     weights = {key: weight.clone().requires_grad_() for key, weight in network.parameters.weights.items()}
     y, _ = make_layer(variant.equations, variant.trace, name, "reference")(batch.x, weights)
@@ -240,7 +240,7 @@ def test_losses_are_the_frameworks(objective: str, at_end: bool) -> None:
     batch = Batch(outputs, targets.numpy().astype(kind), lengths.numpy(), at_end)
     assert batch.answers == len(scored)
     ours = outputs.detach().clone()
-    found = judge(objective, ours, batch, 0.5)
+    found = loss_and_errors(objective, ours, batch, 0.5)
     assert found[0] == pytest.approx(loss.item(), rel=1e-5)
     assert found[1] == mistakes
     torch.testing.assert_close(ours, outputs.grad)
@@ -250,13 +250,13 @@ def test_a_loss_of_extreme_outputs_is_right() -> None:
     """Certain and right costs nothing, certain and wrong costs its margin; what is not a number comes out as one."""
     outputs = torch.tensor([100.0, -100.0, 100.0, -1000.0, 0.0]).reshape(1, 1, 5)
     batch = Batch(outputs, np.array([[[1, 0, 0, 1, 1]]], np.uint8), np.array([1]))
-    assert judge("bernoulli", outputs, batch) == (pytest.approx(100 + 1000 + math.log(2), rel=1e-6), 0)
+    assert loss_and_errors("bernoulli", outputs, batch) == (pytest.approx(100 + 1000 + math.log(2), rel=1e-6), 0)
     torch.testing.assert_close(outputs.flatten(), torch.tensor([0.0, 0.0, 1.0, -1.0, -0.5]))
     for bad in (math.nan, math.inf):
         for objective in OBJECTIVES:
-            tally = Tally()
-            tally.add(*judge(objective, torch.full((1, 1, 5), bad), batch), batch.answers)
-            assert math.isnan(tally.score("nats")) and math.isnan(tally.score("error"))
+            metric_sum = MetricSum()
+            metric_sum.add(*loss_and_errors(objective, torch.full((1, 1, 5), bad), batch), batch.answers)
+            assert math.isnan(metric_sum.score("nats")) and math.isnan(metric_sum.score("error"))
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam", "adagrad"])

@@ -6,7 +6,7 @@ another, as those of FGR do, and that its gradients were cut off after a step.
 
 from ablate.cell.initial import Constant, Identity, Uniform
 from ablate.cell.language import relu, sigmoid, tanh
-from variants.registry import variant
+from ablate.definitions.variant import variant
 
 GROUP = ("classic",)
 

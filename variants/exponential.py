@@ -5,7 +5,7 @@ both gates at or below zero and cancels in c / n.
 """
 
 from ablate.cell.language import exp, maximum, sigmoid, softplus, tanh
-from variants.registry import variant
+from ablate.definitions.variant import variant
 
 SOURCE = "Beck et al. 2024"
 GROUP = ("exponential",)

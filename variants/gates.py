@@ -7,8 +7,8 @@ bounds the cell so that the output needs no squashing (Greff et al. 2017).
 
 from ablate.cell.initial import Plus
 from ablate.cell.language import sigmoid, tanh
+from ablate.definitions.variant import variant
 from variants.greff import vanilla
-from variants.registry import variant
 
 GERS = "after Gers et al. 2002"
 GREFF = "after Greff et al. 2017"

@@ -9,7 +9,7 @@ changes one thing about V, the vanilla LSTM; each is written in full all the sam
 """
 
 from ablate.cell.language import sigmoid, tanh
-from variants.registry import variant
+from ablate.definitions.variant import variant
 
 SOURCE = "Greff et al. 2017"
 GREFF = ("greff",)

@@ -4,7 +4,7 @@ x is the input, h the hidden state, r the reset gate, u the update gate, n the c
 """
 
 from ablate.cell.language import sigmoid, tanh
-from variants.registry import variant
+from ablate.definitions.variant import variant
 
 
 @variant(

@@ -8,8 +8,8 @@ update gate turned round.
 
 from ablate.cell.initial import Plus
 from ablate.cell.language import sigmoid, tanh
+from ablate.definitions.variant import variant
 from variants.greff import no_peepholes
-from variants.registry import variant
 
 SOURCE = "Jozefowicz et al. 2015"
 GROUP = ("jozefowicz",)

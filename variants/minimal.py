@@ -5,7 +5,7 @@ x is the input, h the hidden state, n the candidate; gates as in their papers.
 
 from ablate.cell.initial import Chrono
 from ablate.cell.language import sigmoid, tanh
-from variants.registry import variant
+from ablate.definitions.variant import variant
 
 GROUP = ("minimal",)
 

@@ -5,7 +5,7 @@ it. The basic LSTM, which writes and then reads, is NP.
 """
 
 from ablate.cell.language import sigmoid, tanh
-from variants.registry import variant
+from ablate.definitions.variant import variant
 
 SOURCE = "R2RT 2016"
 GROUP = ("written",)

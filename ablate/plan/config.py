@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from ablate.definitions.task import TASKS, Task
 from ablate.errors import UserError
-from ablate.plan.space import GREFF, Range, parse_entry
-from tasks import TASKS
-from tasks.registry import Task
+from ablate.plan.search_space import GREFF, Range, parse_entry
 
 
 @dataclass(frozen=True)
@@ -25,16 +24,16 @@ class Training:
     patience: int = 15  # epochs without a better validation score before a trial stops
     optimiser: str = "sgd"  # sgd: Nesterov momentum, learning rate times (1 - momentum)
     batch_size: int = 1  # sequences an update
-    weight_spread: float = 0.1  # standard deviation of the initial weights
+    init_std: float = 0.1  # standard deviation of the initial weights
     forget_bias: float = 0.0  # added to the initial b_f
     gradient_clipping: float = 0.0  # each component to [-c, c]; 0: none
     layers: int = 1  # recurrent layers, one above the other
-    chunk: int = 0  # frames that are propagated back through, the state being carried on; 0: whole sequences
+    tbptt_steps: int = 0  # frames that are propagated back through, the state being carried on; 0: whole sequences
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_size", "layers"):
             _require(f"training.{name}", getattr(self, name), getattr(self, name) >= 1, "at least 1")
-        for name in ("weight_spread", "gradient_clipping", "chunk"):
+        for name in ("init_std", "gradient_clipping", "tbptt_steps"):
             _require(f"training.{name}", getattr(self, name), getattr(self, name) >= 0, "at least 0")
         if self.optimiser not in OPTIMISERS:
             raise UserError(f"training.optimiser is {self.optimiser!r}; known: {', '.join(OPTIMISERS)}")
@@ -133,7 +132,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "input_noise": {"high": 0.5},
         },
         "settings": {
-            "handwriting": {"epochs": 2, "weight_spread": 0.2, "train": 700, "validation": 100, "test": 200},
+            "handwriting": {"epochs": 2, "init_std": 0.2, "train": 700, "validation": 100, "test": 200},
         },
     },
     "paper": {"trials": 200, "paired": False},

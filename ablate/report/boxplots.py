@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ablate.analyse.boxes import REFERENCE
-from ablate.analyse.compare import BETTER, MIN_TRIALS, SAME, WORSE
-from ablate.analyse.frames import records, where
+from ablate.analysis.boxes import REFERENCE
+from ablate.analysis.compare import BETTER, MIN_TRIALS, SAME, WORSE
+from ablate.analysis.frames import records, where
 from ablate.report import style
 from ablate.report.facts import Facts
 from ablate.report.style import BLACK, QUIET
@@ -41,7 +41,7 @@ def boxes(tables: Tables, facts: Facts) -> Figure:
         width = min(style.WIDTH, max(3.6, columns * (1 + 0.55 * len(variants))))
         pitch = 72 * (width / columns - 0.85) / len(variants)  # points between the boxes
         bands = -(-len(tasks) // columns)
-        figure = Figure(figsize=(width, bands * 4.3 + 0.5), layout=style.snug())
+        figure = Figure(figsize=(width, bands * 4.3 + 0.5), layout=style.constrained())
         grid = figure.subplots(2 * bands, columns, squeeze=False)
         for row, name in enumerate(SET_NAMES):
             for panels, here in style.rows_of(grid[row::2], tasks):

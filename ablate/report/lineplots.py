@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
 
-from ablate.analyse.frames import records, where
+from ablate.analysis.frames import records, where
 from ablate.report import style
 from ablate.report.facts import Facts
 from ablate.report.style import QUIET
@@ -32,7 +32,7 @@ def curves(tables: Tables, facts: Facts) -> Figure:
         rows = -(-len(tasks) // columns)
         inside = max(2.0, _LINE * (len(variants) + 1))  # inches, so that every label finds its place
         width = style.WIDTH if columns > 1 else 5.2
-        figure = Figure(figsize=(width, rows * (inside + 0.65)), layout=style.snug())
+        figure = Figure(figsize=(width, rows * (inside + 0.65)), layout=style.constrained())
         for panels, here in style.rows_of(figure.subplots(rows, columns, squeeze=False), tasks):
             for ax, task in zip(panels, here, strict=False):
                 _curve_panel(ax, tables, facts, task, variants, _LINE / inside)
@@ -96,7 +96,7 @@ def learning_rates(tables: Tables, facts: Facts) -> Figure:
         columns = style.columns_for(len(tasks), 2.3)
         rows = -(-len(tasks) // columns)
         width = style.WIDTH if columns > 1 else 4.4
-        figure = Figure(figsize=(width, rows * 2.1 + 0.3), layout=style.snug())
+        figure = Figure(figsize=(width, rows * 2.1 + 0.3), layout=style.constrained())
         for panels, here in style.rows_of(figure.subplots(rows, columns, squeeze=False), tasks):
             for ax, task in zip(panels, here, strict=False):
                 view = records(where(tables.views, task=task, set="all"))[0]

@@ -8,12 +8,12 @@ from typing import Any
 
 import jinja2
 
-from ablate.analyse.compare import MIN_TRIALS
-from ablate.analyse.frames import records, where
-from ablate.report import words
+from ablate.analysis.compare import MIN_TRIALS
+from ablate.analysis.frames import records, where
+from ablate.report import narrative as words
 from ablate.report.facts import Facts
-from ablate.report.mathematics import typeset
 from ablate.report.tables import Tables
+from ablate.report.typesetting import typeset
 
 
 def render(tables: Tables, facts: Facts, svgs: Mapping[str, bytes]) -> str:

@@ -88,7 +88,7 @@ def blank(message: str) -> Figure:
     return figure
 
 
-def snug() -> ConstrainedLayoutEngine:
+def constrained() -> ConstrainedLayoutEngine:
     """A layout that leaves room between panels for their labels."""
     return ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.08)
 

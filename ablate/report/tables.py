@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ablate import analyse
-from ablate.analyse.compare import TESTED
-from ablate.analyse.frames import groups, records, where
+from ablate import analysis
+from ablate.analysis.compare import TESTED
+from ablate.analysis.frames import groups, records, where
 from ablate.report.facts import Facts
 
 _POINTS = ["task", "set", "variant", "index", "state", "learning_rate", "score"]
@@ -35,28 +35,30 @@ class Tables:
 def compute(trials: pd.DataFrame, curves: pd.DataFrame, facts: Facts, samples: pd.DataFrame | None = None) -> Tables:
     """The tables of a study from its trials, curves and samples, any of which may be empty."""
     directions, baselines = facts.directions, facts.baselines
-    scored = analyse.scored(trials, directions)
-    sets = facts.ordered(analyse.trial_sets(scored, directions=directions))
+    scored = analysis.scored(trials, directions)
+    sets = facts.ordered(analysis.trial_sets(scored, directions=directions))
     anchored = [task.name for task in facts.tasks if task.theory]
-    views = analyse.views(sets, baselines, directions, anchored)
-    comparisons = analyse.compare_sets(sets, facts.reference, directions)
-    best = analyse.best_curves(scored, curves, directions)
+    views = analysis.views(sets, baselines, directions, anchored)
+    comparisons = analysis.compare_sets(sets, facts.reference, directions)
+    best = analysis.best_curves(scored, curves, directions)
     tasks, variants = facts.task_order(scored["task"]), facts.variant_order(scored["variant"])
     failed = where(scored, state="failed").filter(["task", "variant", "index", "reason"])
     return Tables(
-        counts=analyse.counts(scored, tasks, variants, facts.expected),
-        summary=facts.ordered(analyse.summary(scored, directions)),
+        counts=analysis.counts(scored, tasks, variants, facts.expected),
+        summary=facts.ordered(analysis.summary(scored, directions)),
         comparisons=facts.ordered(comparisons),
         boxes=facts.ordered(
-            analyse.box_statistics(scored, facts.reference, baselines, directions=directions, anchored=anchored)
+            analysis.box_statistics(scored, facts.reference, baselines, directions=directions, anchored=anchored)
         ),
         views=facts.ordered(views),
         points=sets.filter(_POINTS),
         curves=facts.ordered(best),
-        curve_views=facts.ordered(analyse.curve_views(best, baselines, directions, anchored)),
+        curve_views=facts.ordered(analysis.curve_views(best, baselines, directions, anchored)),
         power=facts.ordered(_power(comparisons)),
         failures=facts.ordered(failed),
-        samples=facts.ordered(analyse.best_samples(scored, pd.DataFrame() if samples is None else samples, directions)),
+        samples=facts.ordered(
+            analysis.best_samples(scored, pd.DataFrame() if samples is None else samples, directions)
+        ),
     )
 
 
@@ -68,6 +70,6 @@ def _power(comparisons: pd.DataFrame) -> pd.DataFrame:
         pairs = records(group)
         tested = [pair for pair in pairs if pair["verdict"] in TESTED]
         n = min(min(pair["n"], pair["n_reference"]) for pair in tested or pairs)
-        effect = analyse.detectable(n, len(tested)) if tested else math.inf
+        effect = analysis.detectable(n, len(tested)) if tested else math.inf
         rows.append(dict(zip(columns, (task, name, len(tested), n, effect), strict=True)))
     return pd.DataFrame(rows, columns=columns)

@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
-from tasks.registry import Progress
 
 if TYPE_CHECKING:
     from music21.stream import Score
@@ -61,7 +61,7 @@ class Chorale:
     frames: list[Frame]
 
 
-def read_chorales(progress: Progress) -> list[Chorale]:
+def read_chorales(progress: ProgressCallback) -> list[Chorale]:
     """The distinct four-part chorales, in order of BWV number and movement.
 
     Raises UserError when music21 is installed without its corpus.

@@ -19,8 +19,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ablate.data.files import read_file
+from ablate.definitions.dataset import Sequences
+from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
-from tasks.registry import Progress, Sequences, read_file
 from tasks.sources.statistics import mean_and_deviation
 
 Item = TypeVar("Item")
@@ -133,7 +135,7 @@ def read_splits(
     found: Mapping[str, Sequence[Item]],
     read: Callable[[Item], tuple[Frames, Classes]],
     what: str,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> dict[str, Sequences]:
     """What `read` makes of the items of each split; see `splits_of`."""
     total = sum(map(len, found.values()))

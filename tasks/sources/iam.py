@@ -21,8 +21,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from ablate.data.files import files_fingerprint, read_file
+from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
-from tasks.registry import Progress, files_fingerprint, read_file
 from tasks.sources.ink import Line, Stroke, frames_of
 
 LISTS = {
@@ -40,7 +41,7 @@ STROKES = ("lineStrokes", "lineStrokes-all/lineStrokes", "lineStrokes-all")
 BOARD = re.compile(r"(([a-z]\d\d)-\d{3})[a-z]?")
 
 
-def read_iam(root: Path, progress: Progress) -> tuple[dict[str, list[Line]], list[str]]:
+def read_iam(root: Path, progress: ProgressCallback) -> tuple[dict[str, list[Line]], list[str]]:
     """The lines of each split in the order of the lists, and what a reader should know of this copy.
 
     Raises UserError for a folder without the data set, a list, text or stroke file that is missing or damaged, a list

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences
 from ablate.errors import UserError
-from tasks.registry import SPLITS, Dataset, Sequences
 from tasks.sources.statistics import mean_and_deviation
 
 Stroke = npt.NDArray[np.float64]  # (points, 3): x, y, time

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ablate.definitions.dataset import SPLITS
+from ablate.definitions.task import Settings, split_by_fifths
 from ablate.errors import UserError
-from tasks.registry import SPLITS, Settings, split_by_fifths
 from tasks.sources.ink import Line, frames_of
 
 FILE = Path(__file__).parent.parent / "data" / "pen_digits.npz"

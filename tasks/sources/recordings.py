@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ablate.definitions.dataset import Dataset
+from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
-from tasks.registry import Dataset, Progress
 from tasks.sources.features import FEATURES, Classes, Frames, entries, features_of, read_recording, read_splits
 
 DIGITS = tuple("0123456789")
@@ -54,7 +55,7 @@ def find_recordings(path: Path) -> dict[str, list[Recording]] | None:
     return found
 
 
-def load(path: Path, found: dict[str, list[Recording]], progress: Progress) -> Dataset:
+def load(path: Path, found: dict[str, list[Recording]], progress: ProgressCallback) -> Dataset:
     """Inputs are float32 (frames, 39), targets uint8 (frames, 1): the recording's digit at every frame.
 
     Raises UserError when a file is damaged, or sampled at another rate than the first one.

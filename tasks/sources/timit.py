@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ablate.data.files import read_file
+from ablate.definitions.dataset import Dataset
+from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
-from tasks.registry import Dataset, Progress, read_file
 from tasks.sources.features import (
     FEATURES,
     Classes,
@@ -134,7 +136,7 @@ def _utterances(speaker: Path) -> list[Utterance]:
     return [Utterance(recordings[name], labels[name]) for name in sorted(recordings)]
 
 
-def load(path: Path, found: dict[str, list[Utterance]], folded: bool, progress: Progress) -> Dataset:
+def load(path: Path, found: dict[str, list[Utterance]], folded: bool, progress: ProgressCallback) -> Dataset:
     """Inputs are float32 (frames, 39), targets uint8 (frames, 1): the phone at the centre of a frame's window.
 
     `folded` gives 39 classes for the 61. Raises UserError when a file is damaged or not what it should be.

@@ -1,0 +1,208 @@
+"""What --list, --describe and --dry-run print. None of it imports the framework."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from ablate.cell.difference import GONE, KEPT, NEW, difference
+from ablate.cell.typeset import formula, text
+from ablate.data.load import task_data
+from ablate.definitions.registry import Registry
+from ablate.definitions.task import TASKS, Task
+from ablate.definitions.variant import VARIANTS, Variant
+from ablate.errors import UserError
+from ablate.execution.estimate import MEASURED, estimate
+from ablate.plan.config import PRESETS, Config
+from ablate.plan.study_plan import StudyPlan
+
+SHOWN_DRAWS = 20
+
+
+def listing() -> str:
+    """All variants by family, tasks and presets, a line each."""
+    lines = []
+    width = max(len(each.name) for each in VARIANTS)
+    for family in dict.fromkeys(each.family for each in VARIANTS):
+        lines += [*([""] if lines else []), f"variants: {_title(family)}"]
+        members = [each for each in VARIANTS if each.family == family]
+        lines += [f"  {each.name:{width}}  {each.summary}  [{each.source}]" for each in members]
+    lines += ["", "groups of variants", *_groups(VARIANTS), "", "tasks"]
+    longest = max(len(each.name) for each in TASKS)
+    lines += [f"  {each.name:{longest}} {each.summary}" for each in TASKS]
+    lines += ["", "groups of tasks", *_groups(TASKS), "", "presets"]
+    lines += [f"  {name:10} {_changes(preset)}" for name, preset in PRESETS.items()]
+    return "\n".join(lines)
+
+
+def _title(family: str) -> str:
+    """The first line of the family's file, which says what holds it together."""
+    module = sys.modules.get(f"variants.{family}")
+    return (module.__doc__ or family).splitlines()[0].rstrip(".") if module else f"{family}.py"
+
+
+def _groups(registry: Registry) -> list[str]:
+    return [f"  {group:10} {', '.join(each.name for each in members)}" for group, members in registry.groups().items()]
+
+
+def _changes(preset: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in _flat(preset))
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def describe(name: str, config: Config) -> str:
+    """A variant's equations, weights and source, or a task's data, which are read for this.
+
+    Raises:
+        UserError: neither a variant nor a task has that name, or the data cannot be read.
+    """
+    if name in TASKS and name not in VARIANTS:
+        return _describe_task(TASKS[name], config)
+    if name not in VARIANTS and (near := difflib.get_close_matches(name.lower(), [task.name for task in TASKS])):
+        raise UserError(f"unknown task {name!r}: did you mean {' or '.join(near)}?")
+    return _describe_variant(VARIANTS[name])
+
+
+def _describe_variant(variant: Variant) -> str:
+    trace, parent = variant.trace, VARIANTS[variant.parent] if variant.parent else None
+    source = f"{variant.source} ({variant.defined_at})" if variant.source else variant.defined_at
+    lines = [f"{variant.name}: {variant.summary}", f"source: {source}", ""]
+    how = "* is element-wise, y' is the y of the last step"
+    if parent is None:
+        lines += [f"equations ({how})", *(f"  {line}" for line in text(trace))]
+    else:
+        changes = difference(text(trace), text(parent.trace))
+        same = "those of" if all(mark == KEPT for mark, _ in changes) else f"{GONE} gone and {NEW} new against"
+        lines += [f"equations ({same} {parent.name}; {how})"]
+        lines += [f"  {mark or ' '} {line}" for mark, line in changes]
+    lines += [f"  {weight} starts as {initial}" for weight, initial in variant.initial.items()]
+    lines += ["", "weights (N units, M inputs)"]
+    for stack in trace.stacks:
+        names = ", ".join(weight.name for weight in stack.weights)
+        lines.append(f"  {' x '.join(stack.weights[0].shape):7} {names}")
+    products, pointwise = trace.operations(M=88, N=100)
+    states = [str(state).removesuffix("_prev") for state in trace.states]
+    lines += [
+        "",
+        f"parameters: {formula(trace)}; {trace.parameters(88, 100):,} for N = 100 and M = 88",
+        f"state: {', '.join(states)} ({f'{len(states)} ' if len(states) > 1 else ''}N)",
+        f"stages: {trace.stages}",
+        f"operations a step: {products:,} in products and {pointwise:,} point-wise for N = 100 and M = 88",
+    ]
+    return "\n".join(lines)
+
+
+def _describe_task(task: Task, config: Config) -> str:
+    plan = StudyPlan(config, [task], list(VARIANTS)[:1])
+    task_config = plan.task_config(task)
+    data = task_data(plan, task, _tell)
+    better = "lower" if task.direction == "minimize" else "higher"
+    counts = [
+        f"{split} {len(each):,} sequences, {int(each.lengths.sum()):,} frames" for split, each in data.splits.items()
+    ]
+    lines = [
+        f"{task.name}: {task.summary}",
+        f"source: {task.defined_at}",
+        "",
+        task.description.strip(),
+        "",
+        f"found      {data.source}",
+        *(f"           {note}" for note in data.notes),
+        f"sizes      {data.input_size} inputs, {data.output_size} outputs ({task.outputs})",
+        f"counts     {'; '.join(counts)}",
+        f"hash       {data.hash}",
+        f"network    {'reads in both directions' if task_config.bidirectional else 'reads forwards'}",
+        f"metric     {task.metric}, {better} is better; "
+        f"{'in theory, without learning:' if task.generate else 'the best constant predictor scores'} "
+        f"{task.baseline(data, task_config.settings):.4g}",
+    ]
+    now = task_config.own(config.training)
+    if task.bidirectional:
+        now["bidirectional"] = task_config.bidirectional
+    if now:
+        lines.append(f"settings   {', '.join(f'{key} = {_plain(value)}' for key, value in now.items())}")
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _tell(what: str, done: int, total: int) -> None:
+    if done in (0, total):
+        print(f"{what}: {done}/{total}", file=sys.stderr)
+
+
+def dry_run(plan: StudyPlan) -> str:
+    """The plan: what would be trained, with what each trial draws."""
+    config = plan.config
+    names = [variant.name for variant in plan.variants]
+    trials = plan.trials()
+    training = config.training
+    lines = [
+        f"study {config.study_name!r} in {config.folder}, preset {config.preset}, seed {config.seed}",
+        f"{len(plan.tasks)} x {len(names)} x {config.trials} = {len(trials)} trials "
+        f"(tasks x variants x trials each), on {config.workers} workers",
+        f"tasks: {', '.join(task.name for task in plan.tasks)}",
+        f"variants: {', '.join(names)}",
+        f"training: at most {training.epochs} epochs, patience {training.patience}, {training.optimiser}, "
+        f"{training.batch_size} sequence{'s' if training.batch_size > 1 else ''} an update",
+        *(f"  {name}: {own}" for name, own in _own_settings(plan).items()),
+        "search:",
+        *(f"  {name:14} {entry}" for name, entry in config.search.items()),
+        "",
+        "draws" + (" (shared by all variants)" if config.paired else ""),
+    ]
+    shown = [trial for trial in trials if not config.paired or trial.variant == names[0]]
+    header = ["task", *([] if config.paired else ["variant"]), "index", *config.search]
+    rows = [header]
+    for trial in shown[:SHOWN_DRAWS]:
+        values = [f"{value:.4g}" for value in plan.hyperparameters(trial).values()]
+        rows.append([trial.task, *([] if config.paired else [trial.variant]), str(trial.index), *values])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    if len(shown) > SHOWN_DRAWS:
+        lines.append(f"  and {len(shown) - SHOWN_DRAWS} more")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _own_settings(plan: StudyPlan) -> dict[str, str]:
+    """By task, what its data and training are set to, where that is its own."""
+    found = {}
+    for task in plan.tasks:
+        own = plan.task_config(task).own(plan.config.training)
+        if own:
+            found[task.name] = ", ".join(f"{key} {_plain(value)}" for key, value in own.items())
+    return found
+
+
+def time_needed(plan: StudyPlan) -> str:
+    """How long the plan would take on this machine, which is measured for it."""
+    seconds, costs = estimate(plan)
+    workers = plan.config.workers
+    measured = "; ".join(
+        f"{task} {', '.join(f'{_hours(cost)} at {size} units' for size, cost in known)}"
+        for task, known in costs.items()
+    )
+    return (
+        f"\ntime: at most about {_hours(seconds / workers)} on {workers} worker{'s' if workers > 1 else ''}, "
+        f"{_hours(seconds)} of one core\n"
+        f"  measured on this machine for a trial of {MEASURED} that does not stop early: {measured}\n"
+        "  other variants in proportion to the arithmetic of a step; without kernels, written texts and the report"
+    )
+
+
+def _hours(seconds: float) -> str:
+    for size, unit in ((86400 * 365, "years"), (86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.2g} s"

@@ -1,0 +1,137 @@
+"""The command line: what the user asks for, and how it ends.
+
+Heavy libraries are imported where they are needed, so that --help, --list, --describe and --dry-run answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ablate.errors import UserError
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see --help)")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0 complete, 1 some trials failed, 2 bad usage or input, 130 stopped."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(_parser().parse_args(words), words)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; what is finished is kept. Go on with: {_again(words)}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_sweep.py",
+        description="Ablate recurrent cells: random search over tasks for each variant, with statistics and figures.",
+        epilog="The same command again finishes what is missing. Exit codes: 0 complete, 1 some trials failed, "
+        "2 bad usage or input, 130 interrupted.",
+        argument_default=argparse.SUPPRESS,
+    )
+    study = parser.add_argument_group("the study")
+    study.add_argument("--variants", metavar="NAMES", help="'all', a group ('greff' is the nine) or names, with commas")
+    study.add_argument("--variants-from", action="append", metavar="FILE", help="a Python file with your own variants")
+    study.add_argument("--tasks", metavar="NAMES", help="'default', 'all' or names, with commas")
+    study.add_argument("--trials", type=int, metavar="N", help="trials per task and variant, in total")
+    study.add_argument(
+        "--preset", metavar="NAME", help="'default' (ten minutes), 'paper' (Greff's), 'smoke' (a minute)"
+    )
+    study.add_argument("--config", type=Path, metavar="FILE", help="a TOML file; the command line goes over it")
+    study.add_argument("--seed", type=int, metavar="N", help="the study's seed, which all draws come from")
+    study.add_argument("--data", action="append", metavar="TASK=PATH", help="your own copy of a task's data")
+    where = parser.add_argument_group("where and how")
+    where.add_argument("--study", metavar="NAME", help="the folder under results/; the preset's name by default")
+    where.add_argument("--fresh", action="store_true", help="start the study anew: its old results are deleted")
+    where.add_argument("--results", metavar="DIR", help="the folder of all studies; results by default")
+    where.add_argument(
+        "--jobs", type=int, metavar="N", help="worker processes, one thread each; one a core by default, or if 0"
+    )
+    where.add_argument("--engine", metavar="NAME", help="'auto', 'cpu' (compiled kernels) or 'reference'")
+    where.add_argument("--tracking-uri", metavar="URI", help="an MLflow server instead of results/mlflow.db")
+    where.add_argument("--storage", metavar="URL", help="an Optuna database instead of the study's journal file")
+    instead = parser.add_argument_group("instead of a sweep").add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="print the plan with its draws and the time it needs")
+    instead.add_argument("--list", action="store_true", help="list variants, tasks and presets")
+    instead.add_argument("--describe", metavar="NAME", help="a variant's equations and weights, or a task's data")
+    instead.add_argument("--report-only", action="store_true", help="rebuild report and MLflow from a study's tables")
+    return parser
+
+
+def _run(options: argparse.Namespace, words: list[str]) -> int:
+    given = vars(options)
+    modes = {name: given.pop(name, None) for name in ("dry_run", "list", "describe", "report_only")}
+    fresh, file = given.pop("fresh", False), given.pop("config", None)
+    from ablate.plan.config import load_config
+
+    if "data" in given:
+        given["data"] = _data(given["data"])
+    config = load_config(file, given)
+    if modes["list"] or modes["describe"]:
+        from ablate.cli import describe as catalogue
+        from ablate.definitions.loading import load_variants
+
+        for path in config.variants_from:
+            load_variants(path)
+        print(catalogue.describe(modes["describe"], config) if modes["describe"] else catalogue.listing())
+        return 0
+    if modes["report_only"]:
+        return _report_only(config)
+    from ablate.plan.study_plan import make_plan
+
+    plan = make_plan(config)
+    if modes["dry_run"]:
+        from ablate.cli import describe as catalogue
+
+        print(catalogue.dry_run(plan), flush=True)
+        print(catalogue.time_needed(plan))
+        return 0
+    from ablate.execution.sweep import run_study
+
+    failed = run_study(plan, fresh=fresh, command=f"python run_sweep.py {shlex.join(words)}".strip())
+    if failed:
+        print(f"{failed} trials failed; see {config.folder}/failures. To try them again: {_again(words)}")
+    if not config.tracking_uri:
+        print(f"MLflow: mlflow ui --backend-store-uri sqlite:///{config.results}/mlflow.db")
+    return EXIT_FAILED if failed else 0
+
+
+def _report_only(config: Any) -> int:
+    from ablate.execution.sweep import rebuild
+    from ablate.storage.folder import StudyFolder
+
+    rebuild(StudyFolder(Path(config.results), config.study_name), config)
+    return 0
+
+
+def _data(words: list[str]) -> dict[str, str]:
+    """`--data TASK=PATH`, which may be given for several tasks."""
+    paths = {}
+    for word in words:
+        task, equals, path = word.partition("=")
+        if not (task and equals and path):
+            raise UserError(f"--data {word!r} is not of the form TASK=PATH")
+        paths[task] = path
+    return paths
+
+
+def _again(words: list[str]) -> str:
+    """The command that goes on with this study: the same, but it must not start the study anew."""
+    return shlex.join(["python", "run_sweep.py", *(word for word in words if word != "--fresh")])

@@ -1,0 +1,46 @@
+"""Reading a user's files: bounded in size, and identified by their contents."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from ablate.errors import UserError
+
+LARGEST = 256 * 2**20  # bytes of a user's file; the largest of the known ones has a tenth of it
+
+
+def read_file(path: Path) -> bytes:
+    """The contents of a user's file; raises UserError when it is missing, no regular file, unreadable or too large."""
+    try:
+        if path.exists() and not path.is_file():  # reading a folder fails, reading a device or a pipe may never end
+            raise UserError(f"{path}: not a file; give the path of the data file itself")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason}); check the path and its permissions") from error
+    if len(data) > LARGEST:
+        raise UserError(f"{path}: larger than {LARGEST >> 20} MiB; check that it is the data file itself")
+    return data
+
+
+def file_fingerprint(path: Path | None) -> str:
+    """SHA-256 of the user's file (UserError when it cannot be read), or `embedded` when there is none."""
+    return "embedded" if path is None else hashlib.sha256(read_file(path)).hexdigest()
+
+
+def files_fingerprint(files: Iterable[Path]) -> str:
+    """SHA-256 over paths, sizes and times of change: what identifies a folder without reading it.
+
+    Raises UserError when a file cannot be looked at.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        try:
+            found = file.stat()
+        except OSError as error:
+            raise UserError(f"{file}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        digest.update(f"{file}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+    return digest.hexdigest()

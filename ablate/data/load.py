@@ -1,0 +1,35 @@
+"""The data of a plan's tasks: loaded through the cache, or generated from a trial's coordinates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ablate.cache import default_cache_folder
+from ablate.data.cache import open_dataset
+from ablate.definitions.dataset import Dataset
+from ablate.definitions.task import ProgressCallback, Task
+from ablate.plan.random_streams import TrialId
+from ablate.plan.study_plan import StudyPlan
+from tasks.generated import generate
+
+
+def task_data(plan: StudyPlan, task: Task, progress: ProgressCallback) -> Dataset:
+    """What a study knows of a task's data: what is loaded, or, of what is generated, the data of its first trial.
+
+    Raises UserError for bad data or settings.
+    """
+    if task.generate is not None:
+        return trial_data(plan, task, TrialId(task.name, plan.variants[0].name, 0))
+    return open_dataset(task, own_copy(plan, task), plan.task_config(task).settings, default_cache_folder(), progress)
+
+
+def own_copy(plan: StudyPlan, task: Task) -> Path | None:
+    """The path of the user's own copy of a task's data."""
+    path = plan.config.data.get(task.name)
+    return Path(path).expanduser() if path else None
+
+
+def trial_data(plan: StudyPlan, task: Task, trial: TrialId) -> Dataset:
+    """The data of one trial of a generated task; where draws are paired, all variants have the same at an index."""
+    streams = plan.streams(trial)
+    return generate(task, lambda split: streams.generator("data", split), plan.task_config(task).settings)

@@ -1,0 +1,67 @@
+"""Variants and tasks from a user's own Python file."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from ablate.definitions.registry import Registry
+from ablate.definitions.variant import VARIANTS
+from ablate.errors import UserError
+
+_loaded: set[Path] = set()
+
+
+def load_variants(file: str) -> None:
+    """Register the variants of a Python file; a file is loaded once a process.
+
+    Raises:
+        UserError: as `load_file`.
+    """
+    load_file(file, VARIANTS, "--variants-from", "decorate a function with @variant(name, summary)")
+
+
+def load_file(file: str, registry: Registry[Any], option: str, advice: str) -> None:
+    """Run a Python file that registers entries; a file is run once a process.
+
+    Args:
+        registry: where the entries go.
+        option: the option that named the file, for messages.
+        advice: how an entry is registered, for the message that none was.
+
+    Raises:
+        UserError: it is no Python file, it raises an exception, or it registers nothing; in one line, with the line
+            of the file.
+    """
+    path = Path(file).expanduser().resolve()
+    if path in _loaded:
+        return
+    if not path.is_file():
+        what = "this is a folder" if path.is_dir() else "there is no such file"
+        raise UserError(f"{option} {file}: {what}; give a Python file that registers {registry.kind}s")
+    before = len(registry)
+    spec = spec_from_file_location(f"{registry.kind}s_from_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{option} {file}: not a Python file; its name must end in .py")
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except SyntaxError as error:
+        raise UserError(f"{error.filename or file}, line {error.lineno}: {error.msg}") from None
+    except Exception as error:
+        raise UserError(f"{_place(path, error)}: {type(error).__name__}: {error}") from error
+    if len(registry) == before:
+        raise UserError(f"{file} registers no {registry.kind}; {advice}")
+    _loaded.add(path)
+
+
+def _place(path: Path, error: Exception) -> str:
+    """The last line of the file that the exception passed through."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path}, line {lines[-1]}" if lines else str(path)

@@ -1,0 +1,42 @@
+"""Which engine runs each variant; kernels are compiled before the first trial, so that none waits for them."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+
+from ablate.cell.engine import choose_engine, kernel_folder
+from ablate.cell.entry import is_ready
+from ablate.execution.processes import follow_parent
+from ablate.execution.progress import ProgressDisplay
+from ablate.plan.config import Config
+from ablate.plan.study_plan import StudyPlan, make_plan
+
+
+def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str]:
+    """The engine of each variant; one that cannot be what was asked for is told with the reason."""
+    engines: dict[str, str] = {}
+    folder = kernel_folder()
+    for variant in plan.variants:
+        if plan.config.engine == "reference":
+            engines[variant.name] = "reference"
+        elif is_ready(variant.trace, variant.name, folder):
+            engines[variant.name] = "cpu"
+    names = [variant.name for variant in plan.variants if variant.name not in engines]
+    if not names:
+        return engines
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(plan.config.workers, len(names)), context, follow_parent) as pool:
+        futures = {pool.submit(_choose, name, plan.config): name for name in names}
+        for done, future in enumerate(as_completed(futures)):
+            progress.step("compiling kernels", done + 1, len(names))
+            engines[futures[future]], reason = future.result()
+            if reason:
+                progress.tell(reason)
+    return engines
+
+
+def _choose(name: str, config: Config) -> tuple[str, str]:
+    (variant,) = make_plan(replace(config, variants=(name,))).variants
+    return choose_engine(variant.trace, name, config.engine)

@@ -1,0 +1,130 @@
+"""How long a study would take, from a short measurement on this machine."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from ablate.data.load import task_data
+from ablate.definitions.dataset import Dataset, Sequences
+from ablate.definitions.task import Task
+from ablate.definitions.variant import VARIANTS, Variant
+from ablate.errors import UserError
+from ablate.execution.processes import compute_as_worker, follow_parent, one_thread_each
+from ablate.plan.config import Config
+from ablate.plan.random_streams import TrialId
+from ablate.plan.study_plan import StudyPlan, make_plan
+
+MEASURED = "V"
+FRAMES = 2_000  # of the training data, and of the validation data, that are timed
+TRIALS = 2_000  # at most so many are looked at; they stand for all
+
+Costs = list[tuple[int, float]]  # hidden size, seconds of a trial in which all epochs are run
+
+
+def estimate(plan: StudyPlan) -> tuple[float, dict[str, Costs]]:
+    """Seconds that one core would take for the plan if no trial stopped early, and what that was measured from.
+
+    One variant is timed on each task at a few of the hidden sizes that are drawn; between them the time is
+    interpolated, and other variants take it in proportion to the arithmetic of a step. It is measured in a process of
+    its own, so that this one need not import the framework.
+
+    Raises:
+        UserError: the data cannot be read, or the process died.
+    """
+    one_thread_each()
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(1, context, follow_parent) as pool:
+            sizes, costs = pool.submit(_measure, plan.config).result()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"the time cannot be measured: {type(error).__name__}: {error}") from None
+    total = 0.0
+    trials = plan.trials()
+    looked_at = _some(trials)
+    for trial in looked_at:
+        N = int(plan.hyperparameters(trial)["hidden_size"])
+        known = costs[trial.task]
+        logarithm = np.interp(math.log(N), [math.log(size) for size, _ in known], [math.log(cost) for _, cost in known])
+        M = sizes[trial.task]
+        total += math.exp(logarithm) * _work(VARIANTS[trial.variant], M, N) / _work(VARIANTS[MEASURED], M, N)
+    return total * len(trials) / len(looked_at), costs
+
+
+def _some(trials: list[TrialId]) -> list[TrialId]:
+    if len(trials) <= TRIALS:
+        return trials
+    return [trials[k] for k in np.random.default_rng(0).choice(len(trials), TRIALS, replace=False)]
+
+
+def _work(variant: Variant, M: int, N: int) -> int:
+    return sum(variant.trace.operations(M, N))
+
+
+def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
+    """For each task the size of its input, and the cost of a trial at the smallest, middle and largest hidden size."""
+    compute_as_worker()
+    plan = make_plan(config)
+    sizes, costs = {}, {}
+    for task in plan.tasks:
+        data = task_data(plan, task, lambda what, done, total: None)
+        trials = _some([trial for trial in plan.trials() if trial.task == task.name])
+        drawn = [int(plan.hyperparameters(trial)["hidden_size"]) for trial in trials]
+        chosen = {min(drawn), round(math.sqrt(min(drawn) * max(drawn))), max(drawn)}
+        sizes[task.name] = data.input_size
+        costs[task.name] = [(N, _trial_seconds(plan, task, data, N)) for N in sorted(chosen)]
+    return sizes, costs
+
+
+def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
+    from ablate.cell.engine import choose_engine, make_layer
+    from ablate.training.batches import BatchLoader, Noise
+    from ablate.training.optimiser import make_optimiser
+    from ablate.training.trial import evaluate, make_network, train_epoch
+
+    task_config, variant, trial = plan.task_config(task), VARIANTS[MEASURED], plan.trials()[0]
+    engine, _ = choose_engine(variant.trace, variant.name, plan.config.engine)
+    layer = make_layer(variant.equations, variant.trace, variant.name, engine)
+    hyperparameters = {**plan.hyperparameters(trial), "hidden_size": N, "learning_rate": 1e-6}
+    network = make_network(task_config, data, variant, layer, hyperparameters)
+    network.initialise(plan.streams(trial), task_config.training, int(data.splits["train"].lengths.max()))
+    optimiser = make_optimiser(network.parameters, hyperparameters, task_config.training)
+    few = {split: _first(sequences) for split, sequences in data.splits.items()}
+    part = Dataset(few, "", data.input_size, data.output_size, hash="not needed")
+
+    def train() -> None:
+        noise = Noise(np.random.default_rng(0), float(hyperparameters["input_noise"]))
+        order = np.arange(len(few["train"]))
+        batches = BatchLoader(few["train"], data.input_size).batches(order, task_config.training.batch_size, noise)
+        train_epoch(network, task, optimiser, batches, task_config.training.tbptt_steps)
+
+    def loss_and_errors() -> None:
+        evaluate(network, task, part, "validation")
+
+    share = {split: data.splits[split].lengths.sum() / few[split].lengths.sum() for split in few}
+    test = data.splits["test"].lengths.sum() / few["validation"].lengths.sum()
+    training, judging = _seconds(train), _seconds(loss_and_errors)
+    epoch = training * share["train"] + judging * share["validation"]
+    return float(task_config.training.epochs * epoch + judging * test)
+
+
+def _first(sequences: Sequences) -> Sequences:
+    """The first sequences, up to FRAMES frames, but at least one."""
+    count = max(1, int(np.searchsorted(np.cumsum(sequences.lengths), FRAMES, side="right")))
+    return sequences.first(count)
+
+
+def _seconds(run: Callable[[], None]) -> float:
+    times = []
+    for _ in range(3):  # the first makes room and warms caches
+        started = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - started)
+    return min(times[1:])

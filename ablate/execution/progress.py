@@ -1,0 +1,140 @@
+"""What a sweep shows while it runs: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ablate.plan.random_streams import TrialId
+
+PLAIN_EVERY = 10.0  # seconds between plain lines
+FEWEST = 5  # trials that must have ended before the time left is told
+
+
+@dataclass
+class _Count:
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    diverged: int = 0
+    best: float | None = None  # validation
+    better: Callable[..., float] = min
+
+    def add(self, state: str, validation: float | None) -> None:
+        self.done += 1
+        self.failed += state == "failed"
+        self.diverged += state == "diverged"
+        if validation is not None and validation == validation:
+            self.best = validation if self.best is None else self.better(self.best, validation)
+
+    def cells(self) -> list[str]:
+        best = "" if self.best is None else f"{self.best:.3f}"
+        return [f"{self.done}/{self.total}", str(self.failed or ""), str(self.diverged or ""), best]
+
+    def words(self) -> str:
+        parts = [f"{self.done}/{self.total}"]
+        parts += [f"{count} {what}" for count, what in ((self.failed, "failed"), (self.diverged, "diverged")) if count]
+        return ", ".join(parts + ([f"best {self.best:.3f}"] if self.best is not None else []))
+
+
+class ProgressDisplay:
+    """The progress of a study: counts by task and variant, best validation score, time left.
+
+    Use it as a context; `tell` prints a line above the display, `add` counts a finished trial.
+    """
+
+    def __init__(self, trials: list[TrialId], directions: Mapping[str, str] | None = None, stream: Any = None) -> None:
+        """Args: directions: by task, `maximize` where a higher score is better."""
+        self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+        self._counts: dict[tuple[str, str], _Count] = {}
+        for trial in trials:
+            better = max if (directions or {}).get(trial.task) == "maximize" else min
+            self._counts.setdefault((trial.task, trial.variant), _Count(better=better)).total += 1
+        one = next(iter(self._counts.values()), _Count())
+        self._all = _Count(total=len(trials), better=one.better)  # its best is only shown where there is one task
+        self._live: Live | None = None
+        self._first_end = self._last_line = time.monotonic()
+        self._ran = 0
+
+    def __enter__(self) -> ProgressDisplay:
+        if self._console.is_terminal:
+            self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=2, transient=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+            self._live = None
+        elif self._ran:
+            self._line()
+
+    def tell(self, text: str) -> None:
+        """Print a line; it stays when the display moves on."""
+        self._console.print(text, markup=False)
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """ProgressDisplay of a preparation, such as the parsing of a data set."""
+        if self._live or done in (0, total) or time.monotonic() - self._last_line > PLAIN_EVERY:
+            self._last_line = time.monotonic()
+            end = "\r" if self._console.is_terminal and done < total else "\n"
+            self._console.print(f"{what}: {done}/{total}", end=end, markup=False)
+
+    def known(self, trial: TrialId, state: str, validation: float | None) -> None:
+        """Count a trial that an earlier run of the command has finished."""
+        self._counts[trial.task, trial.variant].add(state, validation)
+        # Scores of different tasks do not compare, so that a total of several has no best.
+        self._all.add(state, validation if len({task for task, _ in self._counts}) == 1 else None)
+
+    def add(self, trial: TrialId, state: str, validation: float | None) -> None:
+        """Count a trial that has just ended."""
+        self.known(trial, state, validation)
+        if not self._ran:
+            self._first_end = time.monotonic()
+        self._ran += 1
+        if not self._live and time.monotonic() - self._last_line > PLAIN_EVERY:
+            self._line()
+
+    def _left(self) -> str:
+        remaining = self._all.total - self._all.done
+        if not remaining or self._ran < FEWEST:
+            return ""
+        # From the first end of a trial on: what came before it was the start of the workers.
+        seconds = (time.monotonic() - self._first_end) / (self._ran - 1) * remaining
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"about {hours} h {minutes} min left" if hours else f"about {max(minutes, 1)} min left"
+
+    def _line(self) -> None:
+        self._last_line = time.monotonic()
+        self._console.print("; ".join(part for part in (self._all.words(), self._left()) if part), markup=False)
+
+    def _draw(self) -> Group:
+        table = Table(box=None, pad_edge=False)
+        for name, justify in (("task", "left"), ("variant", "left"), ("trials", "right")):
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        for name in ("failed", "diverged", "best validation"):
+            table.add_column(name, justify="right")
+        for (task, variant), count in self._shown():
+            table.add_row(task, variant, *count.cells())
+        return Group(table, Text(f"{self._all.words()}  {self._left()}"))
+
+    def _shown(self) -> list[tuple[tuple[str, str], _Count]]:
+        """Every task and variant, or, where the terminal is too small for them, every task."""
+        if len(self._counts) <= self._console.size.height - 5:
+            return list(self._counts.items())
+        by_task: dict[tuple[str, str], _Count] = {}
+        for (task, _), count in self._counts.items():
+            total = by_task.setdefault((task, "all"), _Count(better=count.better))
+            for name in ("total", "done", "failed", "diverged"):
+                setattr(total, name, getattr(total, name) + getattr(count, name))
+            bests = [best for best in (total.best, count.best) if best is not None]
+            total.best = count.better(bests) if bests else None
+        return list(by_task.items())

@@ -1,0 +1,50 @@
+"""A trial is its coordinates: they alone determine every number that it draws."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, order=True)
+class TrialId:
+    """Where a trial stands in its study."""
+
+    task: str
+    variant: str
+    index: int  # 0 for the first draw of the search
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.variant}/{self.index}"
+
+
+@dataclass(frozen=True)
+class RandomStreams:
+    """The random numbers of a trial, each kind from a stream of its own.
+
+    A stream is a child of the study's `numpy.random.SeedSequence`, named by the coordinates and by what it is for.
+    No generator outlives its use, so it does not matter in which order, by which process or in which run of the
+    command a trial comes up.
+
+    Paired draws leave the variant out of the name: at one index all variants share hyperparameters, data order,
+    noise, and the initial value of each weight that they have in common.
+    """
+
+    seed: int
+    coordinates: TrialId
+    paired: bool = True
+
+    def generator(self, purpose: str, *details: str | int) -> np.random.Generator:
+        """The generator for one purpose, such as ("noise", epoch)."""
+        at = self.coordinates
+        variant = () if self.paired else (at.variant,)
+        name = (at.task, *variant, at.index, purpose, *details)
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=_key(name))))
+
+
+def _key(name: tuple[str | int, ...]) -> tuple[int, ...]:
+    """A spawn key for a name; one digest over all parts, since differently cut names must not meet."""
+    digest = hashlib.sha256("\0".join(map(str, name)).encode()).digest()
+    return tuple(int.from_bytes(digest[k : k + 4], "little") for k in range(0, 16, 4))

@@ -1,0 +1,93 @@
+"""The plan of a study: which trials it has, and what each of them draws."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from ablate.definitions.loading import load_variants
+from ablate.definitions.task import TASKS, Settings, Task
+from ablate.definitions.variant import VARIANTS, Variant
+from ablate.errors import UserError
+from ablate.plan.config import Config, Training
+from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.plan.search_space import sample_hyperparameters
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """A task as this study sets it: how its data are made, and how a network is trained on them."""
+
+    task: Task
+    training: Training
+    settings: Settings
+    bidirectional: bool
+
+    def own(self, training: Training) -> dict[str, Any]:
+        """The settings of its data, and what of its training is not the study's."""
+        mine, common = dataclasses.asdict(self.training), dataclasses.asdict(training)
+        return {**self.settings, **{key: value for key, value in mine.items() if value != common[key]}}
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """The trials that a configuration asks for."""
+
+    config: Config
+    tasks: list[Task]
+    variants: list[Variant]
+    engines: dict[str, str] = field(default_factory=dict)  # by variant, once they have been chosen
+
+    def trials(self) -> list[TrialId]:
+        """Every trial, index by index, so that a study cut short is still a fair comparison."""
+        return [
+            TrialId(task.name, variant.name, index)
+            for index in range(self.config.trials)
+            for task in self.tasks
+            for variant in self.variants
+        ]
+
+    def streams(self, trial: TrialId) -> RandomStreams:
+        return RandomStreams(self.config.seed, trial, self.config.paired)
+
+    def task_config(self, task: Task) -> TaskConfig:
+        """The task with its settings; what it says about its training goes before the study's.
+
+        Raises:
+            UserError: settings that cannot be together.
+        """
+        own = self.config.settings.get(task.name, {})
+        fields = {each.name for each in dataclasses.fields(Training)}
+        changes = {**task.training, **{key: value for key, value in own.items() if key in fields}}
+        choices = {key: own.get(key, default) for key, default in task.choices.items()}
+        bidirectional = bool(choices.pop("bidirectional", False))
+        task_config = TaskConfig(task, dataclasses.replace(self.config.training, **changes), choices, bidirectional)
+        if task_config.training.tbptt_steps and (bidirectional or task.outputs == "ctc"):
+            raise UserError(f"{task.name} reads whole sequences: set settings.{task.name}.tbptt_steps to 0")
+        return task_config
+
+    def hyperparameters(self, trial: TrialId) -> dict[str, float | int]:
+        return sample_hyperparameters(self.config.search, self.streams(trial))
+
+
+def make_plan(config: Config) -> StudyPlan:
+    """The plan for a configuration.
+
+    Raises:
+        UserError: an unknown variant or task, data given for a task that is not known, or a file of variants that
+            cannot be loaded.
+    """
+    for file in config.variants_from:
+        load_variants(file)
+    plan = StudyPlan(config, TASKS.select(config.tasks), VARIANTS.select(config.variants))
+    for name in config.data:
+        if TASKS[name].load is None:
+            raise UserError(f"{name} is generated; it reads no data, so leave out --data {name}=...")
+        if TASKS[name] not in plan.tasks:
+            raise UserError(
+                f"there are data for {name}, which is not among the tasks; add it to --tasks or leave them out"
+            )
+    for task in plan.tasks:
+        plan.task_config(task)
+    return plan

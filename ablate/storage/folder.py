@@ -1,0 +1,124 @@
+"""The folder of a study, results/<study>/: all that the study is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from filelock import FileLock, Timeout
+
+from ablate.errors import UserError
+from ablate.plan.config import Config, load_config
+from ablate.storage.tables import StudyTables
+
+
+class StudyFolder:
+    """Where a study keeps its configuration, tables, trial store, metadata and report."""
+
+    def __init__(self, results: Path, name: str) -> None:
+        self.name = name
+        self.results = results
+        self.path = results / name
+        self.config_file = self.path / "config.toml"
+        self.metadata_file = self.path / "metadata.json"
+        self.journal_file = self.path / "optuna.journal"
+        self.failures = self.path / "failures"
+        self.report_file = self.path / "report" / "index.html"
+        # One database for all studies of a results folder, so that one MLflow UI shows them all.
+        self.mlflow_uri = f"sqlite:///{(results / 'mlflow.db').resolve()}"
+        self.mlflow_artifacts = results / "mlartifacts"
+        self.tables = StudyTables(self.path)
+        # Beside the folder and not in it, so that --fresh can remove the folder while holding the lock.
+        self._lock = FileLock(results / f".{name}.lock")
+
+    @property
+    def exists(self) -> bool:
+        return self.config_file.exists()
+
+    @property
+    def report_is_current(self) -> bool:
+        """Whether there is a report, made after the last trial."""
+        tables = self.tables.trials_file
+        return self.report_file.exists() and self.report_file.stat().st_mtime >= tables.stat().st_mtime
+
+    def lock(self) -> None:
+        """Make this process the only one that writes to the study, until it ends.
+
+        Raises:
+            UserError: another process holds it, or the results folder cannot be written.
+        """
+        try:
+            self.results.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"study {self.name!r} is being run by another process; wait for it, or give --study another name"
+            ) from None
+        except OSError as error:
+            raise UserError(f"results folder {self.results} cannot be written: {error.strerror or error}") from None
+
+    def unlock(self) -> None:
+        self._lock.release()
+
+    def open(self, config: Config, fresh: bool) -> None:
+        """Make the folder for a configuration, or go on in the one that is there.
+
+        Raises:
+            UserError: the folder was made with another configuration, or is no study, or cannot be written.
+        """
+        if fresh and self.exists:
+            shutil.rmtree(self.path)
+        elif self.exists:
+            self.compare(config)
+            config = self.config().joined(config)
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise UserError(f"{self.path} is not empty and holds no study; give --study another name")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.path, os.W_OK):
+                raise PermissionError(13, "Permission denied")
+            write_text(self.config_file, tomli_w.dumps(config.to_toml()))
+        except OSError as error:
+            raise UserError(f"results folder {self.path} cannot be written: {error.strerror or error}") from None
+
+    def config(self) -> Config:
+        """The configuration that the study was made with."""
+        return load_config(self.config_file, {})
+
+    def compare(self, config: Config) -> None:
+        """Refuse a configuration whose trials would not be those of this study, naming the differences."""
+        asked, there = config.identity(), self.config().identity()
+        differences = [
+            f"{key} is {there.get(key, 'not set')} there and {asked.get(key, 'not set')} here"
+            for key in {**there, **asked}
+            if there.get(key) != asked.get(key)
+        ]
+        if differences:
+            raise UserError(
+                f"study {self.name!r} in {self.path} was made with another configuration: {'; '.join(differences)}. "
+                "Give --study another name, or --fresh to start it anew"
+            )
+
+    def metadata(self) -> dict[str, Any]:
+        """What the tables cannot hold: the data, the variants, the environment."""
+        return json.loads(self.metadata_file.read_text(encoding="utf-8")) if self.metadata_file.exists() else {}
+
+    def write_metadata(self, metadata: dict[str, Any]) -> None:
+        write_text(self.metadata_file, json.dumps({"id": uuid.uuid4().hex, **self.metadata(), **metadata}, indent=2))
+
+    def write_failure(self, trial: str, text: str) -> None:
+        """Keep the traceback of a failed trial."""
+        self.failures.mkdir(exist_ok=True)
+        write_text(self.failures / f"{trial.replace('/', '-')}.txt", text)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)

@@ -1,0 +1,103 @@
+"""What the tables of a study cannot hold: its data, variants and environment, as plain types for JSON."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ablate.cell.difference import difference
+from ablate.cell.typeset import formula, latex
+from ablate.definitions.dataset import SPLITS, Dataset
+from ablate.definitions.variant import VARIANTS, Variant
+from ablate.plan.config import Training
+from ablate.plan.study_plan import StudyPlan, TaskConfig
+
+PACKAGES = ("torch", "numba", "numpy", "sympy", "optuna", "mlflow", "pandas", "scipy", "music21")
+
+
+def study_metadata(plan: StudyPlan, datasets: dict[str, Dataset], command: str) -> dict[str, Any]:
+    """The metadata of a study, to be kept in its folder."""
+    return {
+        "study": plan.config.study_name,
+        "command": command,
+        "expected": plan.config.trials,
+        "configuration": plan.config.to_toml(),
+        "tasks": {
+            task.name: _task(plan.task_config(task), datasets[task.name], plan.config.training) for task in plan.tasks
+        },
+        "variants": {variant.name: _variant(variant) for variant in plan.variants},
+        "environment": environment(plan),
+    }
+
+
+def merge_metadata(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a study that has been extended: tasks and variants of earlier commands stay."""
+    together = {key: {**kept.get(key, {}), **new[key]} for key in ("tasks", "variants")}
+    return {**kept, **new, **together}
+
+
+def _task(task_config: TaskConfig, data: Dataset, training: Training) -> dict[str, Any]:
+    task = task_config.task
+    splits = {name: data.splits[name] for name in SPLITS}
+    return {
+        "name": task.name,
+        "summary": task.summary,
+        "metric": task.metric,
+        "direction": task.direction,
+        "baseline": task.baseline(data, task_config.settings),
+        "theory": task.generate is not None,
+        "source": data.source,
+        "sha256": data.hash,
+        "notes": list(data.notes),
+        "settings": {
+            "inputs": data.input_size,
+            "outputs": data.output_size,
+            **task_config.own(training),
+        },
+        "counts": {name: len(split) for name, split in splits.items()},
+        "frames": {name: int(split.lengths.sum()) for name, split in splits.items()},
+    }
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    return {
+        "name": variant.name,
+        "summary": variant.summary,
+        "source": variant.source,
+        "family": variant.family,
+        "parent": variant.parent,
+        "equations": latex(variant.trace),
+        "difference": _difference(variant),
+        "initial": {weight: str(initial) for weight, initial in variant.initial.items()},
+        "parameters": formula(variant.trace),
+        "states": len(variant.trace.states),
+        "stages": variant.trace.stages,
+    }
+
+
+def _difference(variant: Variant) -> list[tuple[str, str]]:
+    parent = VARIANTS[variant.parent] if variant.parent else variant
+    return difference(latex(variant.trace), latex(parent.trace))
+
+
+def environment(plan: StudyPlan) -> dict[str, str]:
+    """Where the numbers were made."""
+    return {
+        "ablate": version("ablate"),
+        "Python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
+        "engine": plan.config.engine,
+        "workers": str(plan.config.workers),
+    }
+
+
+def processor() -> str:
+    """The name of this machine's processor."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,122 @@
+"""Sequences as padded batches, time first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ablate.definitions.dataset import Sequences
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B sequences of up to T frames."""
+
+    x: Tensor  # (T, B, M), float32
+    targets: Array  # (T, B, K); (1, B, K) where a sequence has one answer; the labels end to end where it has a label
+    lengths: npt.NDArray[np.int64]  # (B,): frames beyond them are padding
+    at_end: bool = False  # whether a sequence has one answer, at its last frame, and not one at every frame
+    label_lengths: npt.NDArray[np.int64] | None = None  # (B,)
+
+    @property
+    def answers(self) -> int:
+        """How many answers are scored."""
+        if self.label_lengths is not None:
+            return int(self.label_lengths.sum())
+        T = len(self.x)
+        if self.at_end:
+            return int(((self.lengths > 0) & (self.lengths <= T)).sum())
+        return int(self.lengths.clip(0, T).sum())
+
+    def chunks(self, size: int) -> Iterator[Batch]:
+        """The batch in pieces of up to `size` frames, in turn.
+
+        The lengths of a piece count from its start, so they may lie behind its end or before its start.
+        """
+        for first in range(0, len(self.x), size):
+            frames = slice(first, first + size)
+            targets = self.targets if self.at_end else self.targets[frames]
+            yield Batch(self.x[frames], targets, self.lengths - first, self.at_end)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise over the inputs, drawn batch by batch."""
+
+    generator: np.random.Generator
+    spread: float  # standard deviation
+
+    def add_to(self, x: Array) -> None:
+        if self.spread:
+            drawn = self.generator.standard_normal(x.shape, dtype=np.float32)
+            drawn *= np.float32(self.spread)
+            x += drawn
+
+
+class BatchLoader:
+    """A split, from which batches are cut; its arrays stay where they are, memory-mapped or not.
+
+    Args:
+        input_size: M; where the inputs have one column and M is more, they are the numbers of one-hot vectors.
+    """
+
+    def __init__(self, data: Sequences, input_size: int) -> None:
+        # Plain views: cutting a memory map itself is slow.
+        self._inputs, self._targets = np.asarray(data.inputs), np.asarray(data.targets)
+        self._lengths = np.asarray(data.lengths)
+        self._starts = np.cumsum(self._lengths) - self._lengths
+        self._at_end = data.at_end
+        self._width = input_size
+        self._label_lengths = None if data.label_lengths is None else np.asarray(data.label_lengths)
+        if self._label_lengths is not None:
+            self._label_starts = np.cumsum(self._label_lengths) - self._label_lengths
+
+    def batches(self, order: npt.NDArray[np.int64], size: int, noise: Noise | None = None) -> Iterator[Batch]:
+        """The sequences in the given order, `size` at a time.
+
+        Padding lies behind a sequence's end, so it cannot reach what a network makes of the sequence from its start;
+        the loss leaves it out.
+        """
+        for first in range(0, len(order), size):
+            chosen = order[first : first + size]
+            lengths = self._lengths[chosen]
+            x = np.zeros((int(lengths.max()), len(chosen), self._width), np.float32)
+            for column, k in enumerate(chosen):
+                self._put(x[: lengths[column], column], slice(self._starts[k], self._starts[k] + lengths[column]))
+            if noise is not None:
+                noise.add_to(x)
+            label_lengths = None if self._label_lengths is None else self._label_lengths[chosen]
+            yield Batch(torch.from_numpy(x), self._answers(chosen, lengths), lengths, self._at_end, label_lengths)
+
+    def _put(self, x: Array, frames: slice) -> None:
+        inputs: Array = self._inputs[frames]
+        if inputs.shape[1] == self._width:
+            x[:] = inputs
+        else:
+            x[np.arange(len(inputs)), inputs[:, 0]] = 1
+
+    def _answers(self, chosen: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Array:
+        if self._label_lengths is not None:
+            ends = self._label_starts + self._label_lengths
+            return np.concatenate([self._targets[self._label_starts[k] : ends[k]] for k in chosen])
+        if self._at_end:
+            return self._targets[chosen][None]
+        if len(chosen) == 1:  # nothing to pad, so nothing to copy
+            return self._targets[self._starts[chosen[0]] : self._starts[chosen[0]] + lengths[0], None]
+        targets = np.zeros((int(lengths.max()), len(chosen), self._targets.shape[1]), self._targets.dtype)
+        for column, (k, length) in enumerate(zip(chosen, lengths, strict=True)):
+            targets[:length, column] = self._targets[self._starts[k] : self._starts[k] + length]
+        return targets
+
+
+def by_length(data: Sequences) -> npt.NDArray[np.int64]:
+    """An order that puts sequences of like length together, so that evaluation pads little."""
+    return np.argsort(data.lengths, kind="stable")

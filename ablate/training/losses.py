@@ -1,0 +1,180 @@
+"""Losses and mistakes of a network's outputs, with the derivatives of the loss; and the scores made of them.
+
+`bernoulli`  K independent units; the loss is the negative log-likelihood in nats summed over the units
+`softmax`    one class of K; the loss is its negative log-likelihood in nats; a wrong class is a mistake
+`squared`    K numbers; the loss is the squared error, summed over them
+`ctc`        a label without an alignment (Graves et al. 2006), the last class being the blank; the loss is the
+             framework's; the mistakes are the edits from the best path's label to the right one
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import torch
+from numba import types
+from rapidfuzz.distance import Levenshtein
+from torch import Tensor
+from torch.nn.functional import ctc_loss
+
+from ablate.cell.numeric import FAST, compiled, exp, log1p
+from ablate.training.batches import Batch
+
+BERNOULLI, SOFTMAX, SQUARED = range(3)
+OBJECTIVES = {"bernoulli": BERNOULLI, "softmax": SOFTMAX, "squared": SQUARED}
+
+SCORES = {
+    "nats": lambda loss, mistakes: loss,
+    "bits": lambda loss, mistakes: loss / math.log(2),
+    "squared": lambda loss, mistakes: loss,
+    "error": lambda loss, mistakes: 100 * mistakes,
+    "accuracy": lambda loss, mistakes: 100 * (1 - mistakes),
+    "characters": lambda loss, mistakes: 100 * mistakes,
+}
+
+
+@dataclass
+class MetricSum:
+    """Losses and mistakes summed over answers, batch by batch."""
+
+    loss: float = 0.0
+    mistakes: float = 0.0
+    answers: int = 0
+
+    def add(self, loss: float, mistakes: float, answers: int) -> None:
+        self.loss += loss
+        self.mistakes += mistakes
+        self.answers += answers
+
+    def score(self, name: str) -> float:
+        """The score of this name, a mean over the answers; NaN where a loss was not finite."""
+        if not math.isfinite(self.loss):
+            return math.nan
+        return SCORES[name](self.loss / self.answers, self.mistakes / self.answers)
+
+
+def loss_and_errors(objective: str, outputs: Tensor, batch: Batch, factor: float = 1.0) -> tuple[float, float]:
+    """Loss and mistakes of a batch, each summed over its answers.
+
+    Args:
+        objective: `ctc` or one of OBJECTIVES.
+        outputs: (T, B, K), pre-activations; overwritten by `factor` times the derivatives of the loss by them.
+    """
+    if objective == "ctc":
+        return _ctc_loss_and_errors(outputs, batch, factor)
+    return _loss_and_errors(OBJECTIVES[objective], outputs.numpy(), batch.targets, batch.lengths, batch.at_end, factor)  # type: ignore[call-arg]
+
+
+def _ctc_loss_and_errors(outputs: Tensor, batch: Batch, factor: float) -> tuple[float, float]:
+    assert batch.label_lengths is not None
+    labels, blank = batch.targets[:, 0], outputs.shape[2] - 1
+    ends = np.cumsum(batch.label_lengths)
+    mistakes = sum(
+        Levenshtein.distance(path.tolist(), labels[end - length : end].tolist())
+        for path, end, length in zip(best_paths(outputs, batch.lengths), ends, batch.label_lengths, strict=True)
+    )
+    with torch.enable_grad():
+        leaf = outputs.detach().requires_grad_()
+        # A sequence that is too short for its label has an infinite loss, and no gradient; it counts in the mistakes.
+        losses = ctc_loss(
+            leaf.log_softmax(2),
+            torch.from_numpy(labels.astype(np.int64)),
+            torch.from_numpy(batch.lengths),
+            torch.from_numpy(batch.label_lengths),
+            blank,
+            reduction="sum",
+            zero_infinity=True,
+        )
+        (found,) = torch.autograd.grad(losses, leaf, torch.tensor(factor))
+    outputs.copy_(found)
+    return losses.item(), float(mistakes)
+
+
+def best_paths(outputs: Tensor, lengths: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """The label of each sequence's most probable path: repeats made one, blanks (the last class) left out."""
+    best, blank = outputs.argmax(2).numpy(), outputs.shape[2] - 1
+    paths = []
+    for b, length in enumerate(lengths):
+        path = best[:length, b]
+        new = np.ones(length, bool)
+        new[1:] = path[1:] != path[:-1]
+        paths.append(path[new & (path != blank)])
+    return paths
+
+
+# Numba takes the types of what follows from the signature of the last function.
+
+
+@compiled
+def _bernoulli(row, target, scale):
+    zero, one, loss = row.dtype.type(0), row.dtype.type(1), row.dtype.type(0)
+    for k in range(row.shape[0]):
+        z, hit = row[k], row.dtype.type(target[k])
+        e = exp(-abs(z))
+        above = one / (one + e)
+        loss += (z if z > zero else zero) + log1p(e) - hit * z
+        row[k] = ((above if z > zero else one - above) - hit) * scale
+    return loss, zero
+
+
+@compiled
+def _softmax(row, target, scale):
+    zero, one, total = row.dtype.type(0), row.dtype.type(1), row.dtype.type(0)
+    top, right = 0, int(target[0])
+    for k in range(row.shape[0]):
+        top = k if row[k] > row[top] else top
+    highest, answer = row[top], row[right]
+    for k in range(row.shape[0]):
+        row[k] = exp(row[k] - highest)
+        total += row[k]
+    for k in range(row.shape[0]):
+        row[k] = (row[k] / total - (one if k == right else zero)) * scale
+    return highest + np.log(total) - answer, zero if top == right else one
+
+
+@compiled
+def _squared(row, target, scale):
+    loss = row.dtype.type(0)
+    for k in range(row.shape[0]):
+        difference = row[k] - row.dtype.type(target[k])
+        loss += difference * difference
+        row[k] = (difference + difference) * scale
+    return loss, row.dtype.type(0)
+
+
+def _signature(target: types.Type) -> types.Type:
+    lengths = types.Array(types.int64, 1, "A", readonly=True)
+    targets = types.Array(target, 3, "A", readonly=True)
+    pair = types.UniTuple(types.float64, 2)
+    return pair(types.int64, types.float32[:, :, ::1], targets, lengths, types.boolean, types.float64)
+
+
+# With its types given, a function is compiled when the module is first imported on a machine, and kept.
+_SIGNATURES: Any = [_signature(kind) for kind in (types.uint8, types.uint16, types.float32)]
+
+
+@numba.njit(_SIGNATURES, fastmath=FAST, error_model="numpy", cache=True)
+def _loss_and_errors(objective, outputs, targets, lengths, at_end, factor):
+    loss, mistakes, scale = 0.0, 0.0, outputs.dtype.type(factor)
+    for b in range(outputs.shape[1]):
+        first = lengths[b] - 1 if at_end else 0
+        for t in range(outputs.shape[0]):
+            row = outputs[t, b]
+            if t < first or t >= lengths[b]:
+                row[:] = 0
+                continue
+            target = targets[0 if at_end else t, b]
+            if objective == BERNOULLI:
+                row_loss, row_mistakes = _bernoulli(row, target, scale)
+            elif objective == SOFTMAX:
+                row_loss, row_mistakes = _softmax(row, target, scale)
+            else:
+                row_loss, row_mistakes = _squared(row, target, scale)
+            loss += row_loss
+            mistakes += row_mistakes
+    return loss, mistakes

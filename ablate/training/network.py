@@ -1,0 +1,157 @@
+"""The network of a trial: recurrent layers and an output layer, with their initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ablate.cell.engine import Layer, Passes
+from ablate.cell.reference import State
+from ablate.definitions.variant import Variant
+from ablate.plan.config import Training
+from ablate.plan.random_streams import RandomStreams
+from ablate.training.parameters import Parameters
+
+
+class Network:
+    """Recurrent layers of N units under an output layer of K units.
+
+    A bidirectional layer is two, of which one reads each sequence from its end; what is above sees both (Graves and
+    Schmidhuber 2005). Gradients are taken pass by pass and written where the optimiser reads them: the framework's
+    graph would cost more than the arithmetic of layers this small.
+
+    Args:
+        variant: the recurrent cell.
+        layer: the engine that runs it.
+        M, N, K: the sizes of input, recurrent layer and output.
+        layers: recurrent layers, one above the other.
+    """
+
+    def __init__(
+        self, variant: Variant, layer: Layer, M: int, N: int, K: int, layers: int = 1, bidirectional: bool = False
+    ) -> None:
+        self.variant, self.bidirectional = variant, bidirectional
+        self._units = N
+        directions = ["", "backward."] if bidirectional else [""]
+        sizes = [M] + [N * len(directions)] * (layers - 1)
+        # Where cells are: the name that goes before those of their weights, and the size of their input.
+        self._places = [
+            [((f"{depth + 1}." if depth else "") + direction, size) for direction in directions]
+            for depth, size in enumerate(sizes)
+        ]
+        shapes = {
+            name + stack.key: stack.sized(size, N)
+            for cells in self._places
+            for name, size in cells
+            for stack in variant.trace.stacks
+        }
+        # Numbers that a forward pass keeps of each frame, roughly: the values of four maps, their gates and states.
+        self.kept = 8 * N * len(directions) * layers
+        output = {"W_output": (K, N * len(directions)), "b_output": (K,)}
+        self.parameters = Parameters([*shapes.items(), *output.items()])
+        self._layers = [[self._bind(layer, name) for name, _ in cells] for cells in self._places]
+
+    def _bind(self, layer: Layer, place: str) -> Passes:
+        keys = [stack.key for stack in self.variant.trace.stacks]
+        weights, gradients = self.parameters.weights, self.parameters.gradients
+        return layer.bind({key: weights[place + key] for key in keys}, {key: gradients[place + key] for key in keys})
+
+    def initialise(self, streams: RandomStreams, training: Training, longest: int) -> None:
+        """Draw every weight from N(0, init_std), each by its name, so that variants share what they share.
+
+        Where a variant says how a weight starts, that holds; `longest` is the longest training sequence, in frames.
+        """
+        for name, weight in self.named_weights().items():
+            generator = streams.generator("weight", name)
+            values = generator.standard_normal(tuple(weight.shape)) * training.init_std
+            own = name.rpartition(".")[2]
+            if own in self.variant.initial:
+                values = self.variant.initial[own](values, generator, longest)
+            elif own == "b_f":
+                values += training.forget_bias
+            weight.copy_(torch.from_numpy(values))
+
+    def named_weights(self) -> dict[str, Tensor]:
+        """Every weight by its name in the equations, a view in the shape that it has there.
+
+        Before it stands where it is, if that is not the first layer forwards: `2.W_z`, `backward.W_z`.
+        """
+        weights = self.parameters.weights
+        named = {
+            place + weight.name: stack.weight(weights[place + stack.key], k)
+            for cells in self._places
+            for place, _ in cells
+            for stack in self.variant.trace.stacks
+            for k, weight in enumerate(stack.weights)
+        }
+        return named | {name: weights[name] for name in ("W_output", "b_output")}
+
+    def forward(
+        self,
+        x: Tensor,
+        lengths: npt.NDArray[np.int64],
+        training: bool = True,
+        state: Sequence[State] | None = None,
+    ) -> Tensor:
+        """The output layer's pre-activations, (T, B, K).
+
+        Args:
+            x: (T, B, M), the input.
+            lengths: (B,), the frames of each sequence.
+            training: whether `backward` will follow.
+            state: the state of each layer before the first frame, as `last_state` gives it; zeros if left out.
+        """
+        weights = self.parameters.weights
+        if self.bidirectional:
+            self._turn = _Turn(lengths, len(x))
+        self._last = []
+        for depth, (forwards, *backwards) in enumerate(self._layers):
+            y, last = forwards.forward(x, state[depth] if state else None, training)
+            self._last.append(last)
+            for cells in backwards:
+                y = torch.cat((y, self._turn(cells.forward(self._turn(x), None, training)[0])), 2)
+            x = y
+        self._y = x
+        T, B, width = x.shape
+        return torch.addmm(weights["b_output"], x.reshape(-1, width), weights["W_output"].T).view(T, B, -1)
+
+    def last_state(self) -> list[State]:
+        """The state of each layer after the last forward pass, to go on from; of layers that read forwards."""
+        return [tuple(each.clone() for each in state) for state in self._last]
+
+    def backward(self, d_outputs: Tensor) -> None:
+        """Write the gradients of every weight, given those of the last outputs."""
+        weights, gradients = self.parameters.weights, self.parameters.gradients
+        d, y = d_outputs.flatten(0, 1), self._y.flatten(0, 1)
+        torch.mm(d.T, y, out=gradients["W_output"])
+        torch.sum(d, 0, out=gradients["b_output"])
+        d_y = torch.mm(d, weights["W_output"]).view(self._y.shape)
+        for depth in reversed(range(len(self._layers))):
+            forwards, *backwards = self._layers[depth]
+            parts = d_y.split(self._units, 2)
+            d_x, _ = forwards.backward(parts[0].contiguous(), want_d_x=depth > 0)
+            for cells, part in zip(backwards, parts[1:], strict=True):
+                d_back, _ = cells.backward(self._turn(part).contiguous(), want_d_x=depth > 0)
+                if d_x is not None and d_back is not None:
+                    d_x = d_x + self._turn(d_back)
+            if d_x is not None:
+                d_y = d_x
+
+
+class _Turn:
+    """Turns the sequences of a batch round, (T, B, ...), each within its length; padding stays behind them."""
+
+    def __init__(self, lengths: npt.NDArray[np.int64], T: int) -> None:
+        self._index: tuple[Tensor, Tensor] | None = None
+        if (lengths != T).any():
+            steps = np.arange(T)[:, None]
+            from_end = lengths - 1 - steps
+            index = np.where(from_end >= 0, from_end, steps)
+            self._index = torch.from_numpy(index), torch.arange(len(lengths))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.flip(0) if self._index is None else x[self._index]

@@ -1,0 +1,142 @@
+"""One trial, trained as Greff et al. (2017, section IV) trained."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ablate.cell.engine import Layer
+from ablate.definitions.dataset import Dataset
+from ablate.definitions.task import Task
+from ablate.definitions.variant import Variant
+from ablate.plan.random_streams import RandomStreams
+from ablate.plan.study_plan import TaskConfig
+from ablate.training.batches import Batch, BatchLoader, Noise, by_length
+from ablate.training.losses import MetricSum, loss_and_errors
+from ablate.training.network import Network
+from ablate.training.optimiser import Optimiser, make_optimiser
+from ablate.training.text_sampling import write
+
+# What is evaluated at once: enough to fill the products, little enough to stay small in memory.
+EVALUATION_SEQUENCES, EVALUATION_FRAMES, EVALUATION_NUMBERS = 64, 1000, 16_000_000
+
+
+@dataclass
+class Outcome:
+    """What a trial leaves behind: its final scores, and a row for each epoch."""
+
+    state: str  # completed or diverged
+    parameters: int
+    validation: float = math.nan  # at the best epoch; scores of a diverged trial stay empty
+    test: float = math.nan
+    best_epoch: int | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    curve: list[tuple[int, float, float]] = field(default_factory=list)  # epoch, train, validation
+    sample: str = ""  # what the network writes, where it can
+
+
+def run_trial(
+    task_config: TaskConfig,
+    data: Dataset,
+    variant: Variant,
+    layer: Layer,
+    streams: RandomStreams,
+    hyperparameters: dict[str, float | int],
+) -> Outcome:
+    """Train one network; stop early on validation; take the test score at the best validation epoch.
+
+    The training score of an epoch is the mean over its updates, with input noise, as the weights change; validation
+    and test are without noise. A loss that is not finite ends the trial as diverged. Generated training data are new
+    in each epoch.
+    """
+    started = time.perf_counter()
+    task, training = task_config.task, task_config.training
+    sign = 1 if task.direction == "minimize" else -1
+    network = make_network(task_config, data, variant, layer, hyperparameters)
+    network.initialise(streams, training, int(data.splits["train"].lengths.max()))
+    optimiser = make_optimiser(network.parameters, hyperparameters, training)
+    outcome = Outcome("completed", parameters=network.parameters.flat.numel())
+    best = network.parameters.flat.clone()
+    sequences = data.splits["train"]
+    for epoch in range(1, training.epochs + 1):
+        if task.generate is not None and epoch > 1:
+            sequences = task.generate(streams.generator("data", "train", epoch), len(sequences), task_config.settings)
+        noise = Noise(streams.generator("noise", epoch), float(hyperparameters["input_noise"]))
+        order = streams.generator("order", epoch).permutation(len(sequences))
+        batches = BatchLoader(sequences, data.input_size).batches(order, training.batch_size, noise)
+        train = train_epoch(network, task, optimiser, batches, training.tbptt_steps)
+        validation = evaluate(network, task, data, "validation") if math.isfinite(train) else math.nan
+        outcome.epochs = epoch
+        outcome.curve.append((epoch, train, validation))
+        if not math.isfinite(validation):
+            outcome.state = "diverged"
+            break
+        if outcome.best_epoch is None or sign * validation < sign * outcome.validation:
+            outcome.validation, outcome.best_epoch = validation, epoch
+            best.copy_(network.parameters.flat)
+        elif epoch - outcome.best_epoch >= training.patience:
+            break
+    if outcome.state == "completed":
+        network.parameters.flat.copy_(best)
+        outcome.test = evaluate(network, task, data, "test")
+        if task.generative:
+            length, temperature = int(task_config.settings["sample"]), float(task_config.settings["temperature"])
+            outcome.sample = write(network, data.classes, streams.generator("sample"), length, temperature)
+    else:
+        outcome.validation, outcome.best_epoch = math.nan, None
+    outcome.seconds = time.perf_counter() - started
+    return outcome
+
+
+def make_network(
+    task_config: TaskConfig, data: Dataset, variant: Variant, layer: Layer, hyperparameters: dict[str, float | int]
+) -> Network:
+    """The network of a trial, its weights not yet drawn."""
+    sizes = data.input_size, int(hyperparameters["hidden_size"]), data.output_size
+    return Network(variant, layer, *sizes, task_config.training.layers, task_config.bidirectional)
+
+
+def train_epoch(
+    network: Network, task: Task, optimiser: Optimiser, batches: Iterable[Batch], tbptt_steps: int = 0
+) -> float:
+    """One pass over the training sequences; the mean score, NaN as soon as a loss is not finite.
+
+    Args:
+        tbptt_steps: frames after which an update is made and the gradient is cut; the state goes on. 0: no cut.
+    """
+    metric_sum = MetricSum()
+    for batch in batches:
+        state = None
+        for piece in batch.chunks(tbptt_steps) if tbptt_steps else (batch,):
+            outputs = network.forward(piece.x, piece.lengths, state=state)
+            if tbptt_steps:
+                state = network.last_state()
+            if not piece.answers:
+                continue
+            loss, mistakes = loss_and_errors(task.outputs, outputs, piece, 1 / len(piece.lengths))
+            metric_sum.add(loss, mistakes, piece.answers)
+            if not math.isfinite(loss):
+                return math.nan
+            network.backward(outputs)
+            optimiser.step()
+    return metric_sum.score(task.score)
+
+
+def evaluate(network: Network, task: Task, data: Dataset, split: str) -> float:
+    """The mean score over all answers of a split; NaN where a loss is not finite."""
+    sequences = data.splits[split]
+    whole = network.bidirectional or task.outputs == "ctc"
+    longest = int(sequences.lengths.max())
+    kept = longest * data.input_size + (longest if whole else min(longest, EVALUATION_FRAMES)) * network.kept
+    size = min(max(EVALUATION_NUMBERS // kept, 1), EVALUATION_SEQUENCES)
+    metric_sum = MetricSum()
+    for batch in BatchLoader(sequences, data.input_size).batches(by_length(sequences), size):
+        state = None
+        for piece in (batch,) if whole else batch.chunks(EVALUATION_FRAMES):
+            outputs = network.forward(piece.x, piece.lengths, training=False, state=state)
+            state = network.last_state()
+            metric_sum.add(*loss_and_errors(task.outputs, outputs, piece), piece.answers)
+    return metric_sum.score(task.score)
