@@ -14,8 +14,8 @@ from ablate.cell.engine import make_layer
 from ablate.data.cache import open_dataset
 from ablate.definitions.task import TASKS
 from ablate.definitions.variant import VARIANTS
-from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.plan.training_config import TrainingConfig
 from ablate.report.style import theme
 from ablate.training.batches import BatchLoader, Noise
 from ablate.training.network import Network
@@ -48,7 +48,7 @@ def run(out: Path, rounds: int) -> None:
 
 
 def _ablate(name: str, engine: str, size: int) -> Callable[[], object]:
-    variant, task, training = VARIANTS[name], TASKS["music"], Training()
+    variant, task, training = VARIANTS[name], TASKS["music"], TrainingConfig()
     data = open_dataset(task, None, {}, default_cache_folder(), lambda what, done, total: None)
     layer = make_layer(variant.equations, variant.trace, name, engine)
     network = Network(variant, layer, data.input_size, size, data.output_size)

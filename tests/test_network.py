@@ -13,8 +13,8 @@ from ablate.cell.engine import make_layer
 from ablate.definitions.dataset import Sequences
 from ablate.definitions.task import TASKS
 from ablate.definitions.variant import VARIANTS, Variant
-from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.plan.training_config import TrainingConfig
 from ablate.training.batches import Batch, BatchLoader, Noise
 from ablate.training.losses import MetricSum, best_paths, loss_and_errors
 from ablate.training.network import Network
@@ -31,7 +31,7 @@ def network_of(name: str, engine: str = "cpu", layers: int = 1, bidirectional: b
     variant = VARIANTS[name]
     layer = make_layer(variant.equations, variant.trace, name, engine)
     network = Network(variant, layer, M, N, K, layers, bidirectional)
-    network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(init_std=0.4), 6)
+    network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(init_std=0.4), 6)
     return network
 
 
@@ -266,7 +266,7 @@ def test_what_is_written_depends_on_what_was_written() -> None:
     data = Sequences(numbers[:-1], numbers[1:], np.array([len(cycle) - 1]))
     network = network_of("NP-b", K=M)
     hyperparameters: dict[str, float | int] = {"learning_rate": 0.02, "momentum": 0.9}
-    optimiser = make_optimiser(network.parameters, hyperparameters, Training(optimiser="adam"))
+    optimiser = make_optimiser(network.parameters, hyperparameters, TrainingConfig(optimiser="adam"))
     for _ in range(150):
         train_epoch(network, TASKS["text"], optimiser, BatchLoader(data, M).batches(np.array([0]), 1), 10)
     text = write(network, "abcde", np.random.default_rng(0), 40, 0.3)

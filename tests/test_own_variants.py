@@ -34,7 +34,7 @@ def test_a_cell_of_ones_own_runs_beside_v(command: Command, tmp_path: Path) -> N
     study = tmp_path / "results" / "s"
     trials = pd.read_csv(study / "trials.csv")
     assert trials.groupby("variant").size().to_dict() == {"V": 3, "leaky": 3}
-    assert set(trials["engine"]) == {"cpu"} and set(trials["state"]) == {"completed"}
+    assert set(trials["backend"]) == {"cpu"} and set(trials["state"]) == {"completed"}
     gallery = (study / "report" / "gallery.html").read_text(encoding="utf-8")
     assert 'id="leaky"' in gallery and "the study&#39;s draw + 2" in gallery
 

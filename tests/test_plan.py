@@ -13,7 +13,8 @@ import tomli_w
 
 from ablate.definitions.variant import VARIANTS
 from ablate.errors import UserError
-from ablate.plan.config import Config, load_config
+from ablate.plan.config import Config
+from ablate.plan.config_file import load_config
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.search_space import GREFF, Range, sample_hyperparameters
 from ablate.plan.study_plan import TaskConfig, make_plan
@@ -121,7 +122,7 @@ def test_the_kept_configuration_reads_back(tmp_path: Path) -> None:
         ("trials = true", "trials is True; it must be a whole number"),
         ("trials = 0", "trials is 0; it must be at least 1"),
         ("variants = [1]", "variants is [1]; it must be a list of names"),
-        ("engine = 'gpu'", "engine is 'gpu'; known: auto, cpu, reference"),
+        ("backend = 'gpu'", "backend is 'gpu'; known: auto, cpu, reference"),
         ("training = 3", "training must be a table"),
         ("[training]\nepoch = 3", "unknown key 'training.epoch': did you mean epochs"),
         ("[training]\nepochs = 0", "training.epochs is 0; it must be at least 1"),

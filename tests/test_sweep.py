@@ -75,7 +75,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -
 def test_a_study_leaves_all_that_design_says(uninterrupted: Path) -> None:
     study = uninterrupted / "results" / "s"
     trials, curves = tables(study)
-    assert list(StudyTables(study).trials().columns) == TRIAL_COLUMNS
+    assert list(StudyTables(study).trials().columns) == [column.name for column in TRIAL_COLUMNS]
     assert trials.groupby("variant").size().to_dict() == {"SRN": 3, "V": 3}
     assert set(trials["state"]) == {"completed"}
     assert len(curves) == trials["epochs"].sum()
@@ -258,7 +258,7 @@ def test_an_exception_fails_its_trial_alone(command: Command, tmp_path: Path) ->
         (["--trials", "many"], "argument --trials: invalid int value: 'many'"),
         (["--jobs", "-1"], "jobs is -1"),
         (["--preset", "papr"], "unknown preset 'papr': did you mean paper"),
-        (["--engine", "cuda"], "engine is 'cuda'"),
+        (["--backend", "cuda"], "backend is 'cuda'"),
         (["--config", "none.toml"], "configuration none.toml cannot be read: No such file"),
         (["--data", "music"], "--data 'music' is not of the form TASK=PATH"),
         (["--data", "musc=x.json"], "unknown task 'musc'"),

@@ -72,15 +72,15 @@ def test_what_networks_write_is_kept_and_shown(command: Command, settings: Path,
     assert (parts / "samples.csv").read_text() == (folder / "samples.csv").read_text()
 
 
-def test_both_engines_train_what_is_generated_and_what_is_read(command: Command, settings: Path, text: Path) -> None:
+def test_both_backends_train_what_is_generated_and_what_is_read(command: Command, settings: Path, text: Path) -> None:
     options = ("--tasks", "text,adding", "--trials", "1")
     kernel, reference = (
-        pd.read_csv(study(command, settings, text, engine, *options, "--engine", engine) / "trials.csv")
-        for engine in ("cpu", "reference")
+        pd.read_csv(study(command, settings, text, backend, *options, "--backend", backend) / "trials.csv")
+        for backend in ("cpu", "reference")
     )
     assert list(kernel["state"]) == 4 * ["completed"]
     assert kernel["test"].tolist() == pytest.approx(reference["test"].tolist(), rel=1e-3)
-    assert list(kernel["engine"]) == 4 * ["cpu"] and list(reference["engine"]) == 4 * ["reference"]
+    assert list(kernel["backend"]) == 4 * ["cpu"] and list(reference["backend"]) == 4 * ["reference"]
 
 
 def test_the_originals_are_trained_on_from_the_users_copies(command: Command, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from ablate.cell.engine import make_layer
 from ablate.definitions.dataset import Dataset, Sequences
 from ablate.definitions.task import TASKS
 from ablate.definitions.variant import VARIANTS
-from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.study_plan import TaskConfig
+from ablate.plan.training_config import TrainingConfig
 from ablate.training.batches import Batch, BatchLoader
 from ablate.training.losses import OBJECTIVES, MetricSum, loss_and_errors
 from ablate.training.network import Network
@@ -45,10 +45,10 @@ def scales(count: int, seed: int) -> Sequences:
 DATA = Dataset({"train": scales(20, 0), "validation": scales(6, 1), "test": scales(6, 2)}, "scales", 88, 88)
 
 
-def run(variant: str = "V", training: Training | None = None, seed: int = 0, **settings: Any) -> Outcome:
+def run(variant: str = "V", training: TrainingConfig | None = None, seed: int = 0, **settings: Any) -> Outcome:
     entry = VARIANTS[variant]
     return run_trial(
-        TaskConfig(TASKS["music"], training or Training(epochs=5), {}, False),
+        TaskConfig(TASKS["music"], training or TrainingConfig(epochs=5), {}, False),
         DATA,
         entry,
         make_layer(entry.equations, entry.trace, variant, "cpu"),
@@ -59,7 +59,7 @@ def run(variant: str = "V", training: Training | None = None, seed: int = 0, **s
 
 @pytest.mark.parametrize("variant", [variant.name for variant in VARIANTS])
 def test_every_variant_learns(variant: str) -> None:
-    outcome = run(variant, Training(epochs=15))
+    outcome = run(variant, TrainingConfig(epochs=15))
     first, last = outcome.curve[0], outcome.curve[-1]
     assert outcome.state == "completed"
     assert outcome.test < 8 < first[1]  # from 61 nats for an untrained network
@@ -76,14 +76,14 @@ def test_a_trial_is_its_coordinates() -> None:
 
 def test_the_test_score_is_that_of_the_best_epoch() -> None:
     """A trial that goes on past its best epoch scores as one that stops there."""
-    long = run(training=Training(epochs=40), learning_rate=5.0)
+    long = run(training=TrainingConfig(epochs=40), learning_rate=5.0)
     assert long.best_epoch is not None and long.best_epoch < long.epochs
-    short = run(training=Training(epochs=long.best_epoch), learning_rate=5.0)
+    short = run(training=TrainingConfig(epochs=long.best_epoch), learning_rate=5.0)
     assert (long.validation, long.test) == (short.validation, short.test)
 
 
 def test_training_stops_without_progress() -> None:
-    outcome = run(training=Training(epochs=60, patience=3), learning_rate=5.0)
+    outcome = run(training=TrainingConfig(epochs=60, patience=3), learning_rate=5.0)
     assert outcome.best_epoch is not None
     assert outcome.epochs == outcome.best_epoch + 3 < 60
 
@@ -110,7 +110,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial() -> None:
     ids=lambda change: next(iter(change)),
 )
 def test_each_setting_matters(change: dict[str, Any]) -> None:
-    standard = Training(epochs=2)
+    standard = TrainingConfig(epochs=2)
     changed = run(training=replace(standard, **change))
     assert changed.state == "completed"
     assert changed.validation != run(training=standard).validation
@@ -119,7 +119,7 @@ def test_each_setting_matters(change: dict[str, Any]) -> None:
 def test_forget_bias_reaches_the_forget_gate_alone() -> None:
     def initial(forget_bias: float) -> dict[str, torch.Tensor]:
         network = make_network()
-        network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(forget_bias=forget_bias), 11)
+        network.initialise(RandomStreams(0, TrialId("music", "V", 0)), TrainingConfig(forget_bias=forget_bias), 11)
         return network.parameters.weights
 
     without, biased = initial(0.0), initial(1.0)
@@ -135,7 +135,7 @@ def test_variants_share_the_weights_that_they_have_in_common() -> None:
 
     def initial(name: str) -> dict[str, torch.Tensor]:
         network = make_network(name)
-        network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(), 11)
+        network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(), 11)
         return network.parameters.weights
 
     vanilla, without = initial("V"), initial("NP")
@@ -148,7 +148,7 @@ def test_a_variant_says_how_its_weights_start() -> None:
 
     def initial(name: str, longest: int = 100) -> dict[str, torch.Tensor]:
         network = make_network(name)
-        network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(forget_bias=5.0), longest)
+        network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(forget_bias=5.0), longest)
         return network.named_weights()
 
     vanilla, biased = initial("V"), initial("V-b")
@@ -172,7 +172,7 @@ def make_network(name: str = "V", engine: str = "cpu") -> Network:
 def test_initial_weights_have_the_papers_spread() -> None:
     variant = VARIANTS["V"]
     network = Network(variant, make_layer(variant.equations, variant.trace, variant.name, "cpu"), 88, 100, 88)
-    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(), 11)
+    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), TrainingConfig(), 11)
     assert float(network.parameters.flat.std()) == pytest.approx(0.1, rel=0.01)
     assert float(network.parameters.flat.mean()) == pytest.approx(0, abs=0.002)
 
@@ -180,7 +180,7 @@ def test_initial_weights_have_the_papers_spread() -> None:
 def test_padding_changes_no_loss() -> None:
     """A batch of sequences of different lengths has the loss of its sequences one by one."""
     network = make_network()
-    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(), 11)
+    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), TrainingConfig(), 11)
     frames = BatchLoader(DATA.splits["test"], 88)
 
     def losses(size: int) -> list[float]:
@@ -198,7 +198,7 @@ def test_padding_changes_no_loss() -> None:
 def test_gradients_are_the_frameworks(name: str, engine: str, size: int) -> None:
     """Loss and gradients of a whole network equal those that PyTorch takes through its graph."""
     network, variant = make_network(name, engine), VARIANTS[name]
-    network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(init_std=0.5), 11)
+    network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(init_std=0.5), 11)
     batch = next(BatchLoader(DATA.splits["train"], 88).batches(np.arange(size), size))
     outputs = network.forward(batch.x, batch.lengths)
     loss, _ = loss_and_errors("bernoulli", outputs, batch, 0.5)
@@ -269,7 +269,7 @@ def test_updates_are_the_frameworks(optimiser: str, momentum: float, clipping: f
     parameters.flat.normal_(generator=generator)
     theirs = parameters.flat.clone().requires_grad_()
     settings: dict[str, float | int] = {"learning_rate": 0.05, "momentum": momentum}
-    ours = make_optimiser(parameters, settings, Training(optimiser=optimiser, gradient_clipping=clipping))
+    ours = make_optimiser(parameters, settings, TrainingConfig(optimiser=optimiser, gradient_clipping=clipping))
     if optimiser == "adam":
         framework: torch.optim.Optimizer = torch.optim.Adam([theirs], lr=0.05, betas=(momentum, 0.999))
     elif optimiser == "adagrad":

@@ -12,8 +12,8 @@ from ablate.cell.engine import Layer, make_layer
 from ablate.cell.trace import trace
 from ablate.cell.typeset import latex, text
 from ablate.definitions.variant import VARIANTS, Variant
-from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.plan.training_config import TrainingConfig
 from ablate.training.network import Network
 
 M, N, T, B = 4, 3, 5, 2
@@ -115,7 +115,7 @@ def test_finite_over_a_thousand_steps(variant: Variant) -> None:
     """As a trial starts it, with inputs of a piano roll's density: values and gradients stay finite."""
     units, inputs = 33, 20
     network = Network(variant, layer_of(variant, "cpu"), inputs, units, 1)
-    network.initialise(RandomStreams(0, TrialId("music", variant.name, 0)), Training(), 1000)
+    network.initialise(RandomStreams(0, TrialId("music", variant.name, 0)), TrainingConfig(), 1000)
     x = (torch.rand(1000, 1, inputs, generator=torch.Generator().manual_seed(0)) < 0.05).float()
     outputs = network.forward(x, np.array([1000]))
     network.backward(torch.ones_like(outputs) / 1000)

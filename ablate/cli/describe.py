@@ -15,7 +15,8 @@ from ablate.definitions.task import TASKS, Task
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
 from ablate.execution.estimate import MEASURED, estimate
-from ablate.plan.config import PRESETS, Config
+from ablate.plan.config import Config
+from ablate.plan.presets import PRESETS
 from ablate.plan.study_plan import StudyPlan
 
 SHOWN_DRAWS = 20

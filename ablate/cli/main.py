@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -14,11 +15,16 @@ from typing import Any, NoReturn
 
 from ablate.errors import UserError
 
+RENAMED_OPTIONS = {"--engine": "--backend"}
+
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        for old, new in RENAMED_OPTIONS.items():
+            if re.search(rf"{old}\b", message):
+                raise UserError(f"{old} is now called {new}")
         raise UserError(f"{message} (see --help)")
 
 
@@ -64,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--jobs", type=int, metavar="N", help="worker processes, one thread each; one a core by default, or if 0"
     )
-    where.add_argument("--engine", metavar="NAME", help="'auto', 'cpu' (compiled kernels) or 'reference'")
+    where.add_argument("--backend", metavar="NAME", help="'auto', 'cpu' (compiled kernels) or 'reference'")
     where.add_argument("--tracking-uri", metavar="URI", help="an MLflow server instead of results/mlflow.db")
     where.add_argument("--storage", metavar="URL", help="an Optuna database instead of the study's journal file")
     instead = parser.add_argument_group("instead of a sweep").add_mutually_exclusive_group()
@@ -79,7 +85,7 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     given = vars(options)
     modes = {name: given.pop(name, None) for name in ("dry_run", "list", "describe", "report_only")}
     fresh, file = given.pop("fresh", False), given.pop("config", None)
-    from ablate.plan.config import load_config
+    from ablate.plan.config_file import load_config
 
     if "data" in given:
         given["data"] = _data(given["data"])

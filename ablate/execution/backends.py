@@ -1,4 +1,4 @@
-"""Which engine runs each variant; kernels are compiled before the first trial, so that none waits for them."""
+"""Which backend runs each variant; kernels are compiled before the first trial, so that none waits for them."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from ablate.plan.study_plan import StudyPlan, make_plan
 
 
 def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str]:
-    """The engine of each variant; one that cannot be what was asked for is told with the reason."""
-    engines: dict[str, str] = {}
+    """The backend of each variant; one that cannot be what was asked for is told with the reason."""
+    backends: dict[str, str] = {}
     folder = kernel_folder()
     for variant in plan.variants:
-        if plan.config.engine == "reference":
-            engines[variant.name] = "reference"
+        if plan.config.backend == "reference":
+            backends[variant.name] = "reference"
         elif is_ready(variant.trace, variant.name, folder):
-            engines[variant.name] = "cpu"
-    names = [variant.name for variant in plan.variants if variant.name not in engines]
+            backends[variant.name] = "cpu"
+    names = [variant.name for variant in plan.variants if variant.name not in backends]
     if not names:
-        return engines
+        return backends
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(plan.config.workers, len(names)), context, follow_parent) as pool:
         futures = {pool.submit(_choose, name, plan.config): name for name in names}
         for done, future in enumerate(as_completed(futures)):
             progress.step("compiling kernels", done + 1, len(names))
-            engines[futures[future]], reason = future.result()
+            backends[futures[future]], reason = future.result()
             if reason:
                 progress.tell(reason)
-    return engines
+    return backends
 
 
 def _choose(name: str, config: Config) -> tuple[str, str]:
     (variant,) = make_plan(replace(config, variants=(name,))).variants
-    return choose_engine(variant.trace, name, config.engine)
+    return choose_engine(variant.trace, name, config.backend)

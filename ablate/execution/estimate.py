@@ -90,8 +90,8 @@ def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     from ablate.training.trial import evaluate, make_network, train_epoch
 
     task_config, variant, trial = plan.task_config(task), VARIANTS[MEASURED], plan.trials()[0]
-    engine, _ = choose_engine(variant.trace, variant.name, plan.config.engine)
-    layer = make_layer(variant.equations, variant.trace, variant.name, engine)
+    backend, _ = choose_engine(variant.trace, variant.name, plan.config.backend)
+    layer = make_layer(variant.equations, variant.trace, variant.name, backend)
     hyperparameters = {**plan.hyperparameters(trial), "hidden_size": N, "learning_rate": 1e-6}
     network = make_network(task_config, data, variant, layer, hyperparameters)
     network.initialise(plan.streams(trial), task_config.training, int(data.splits["train"].lengths.max()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import parent_process
 
 
@@ -21,6 +23,45 @@ def compute_as_worker() -> None:
     torch.set_num_threads(1)
     # Gradients that vanish over many steps come to numbers so small that processors take a hundred times as long.
     torch.set_flush_denormal(True)
+
+
+@contextmanager
+def computing_in_this_process() -> Iterator[None]:
+    """Compute as a worker does, so that a trial gives the same numbers here, and leave PyTorch as it was."""
+    one_thread_each()
+    import torch
+
+    threads = torch.get_num_threads()
+    compute_as_worker()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C and a signal to terminate, a job queue's way to say stop, raise KeyboardInterrupt; in the main thread.
+
+    Gives a function that tells whether one has come.
+    """
+    came = False
+
+    def stop(*_: object) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: came
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def follow_parent() -> None:

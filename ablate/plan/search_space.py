@@ -24,7 +24,7 @@ class Range:
     scale: str = "linear"
     integer: bool = False
 
-    def at(self, quantile: float) -> float | int:
+    def value_at(self, quantile: float) -> float | int:
         """The value at a quantile in [0, 1)."""
         if self.scale == "linear":
             value = self.low + quantile * (self.high - self.low)
@@ -60,7 +60,7 @@ _VALID = {
 def sample_hyperparameters(space: dict[str, Range | float], streams: RandomStreams) -> dict[str, float | int]:
     """The hyperparameters of a trial; each has a stream of its own, so that fixing one leaves the others alone."""
     return {
-        name: entry.at(streams.generator("hyperparameter", name).random()) if isinstance(entry, Range) else entry
+        name: entry.value_at(streams.generator("hyperparameter", name).random()) if isinstance(entry, Range) else entry
         for name, entry in space.items()
     }
 
@@ -89,8 +89,8 @@ def parse_entry(name: str, value: Any, below: Range | float | None = None) -> Ra
         if scale != "linear" and low <= 0:
             raise UserError(f"search.{name}.low is {low:g}; on the scale {scale!r} it must be positive")
         entry = Range(low, high, scale, standard.integer)
-        _check(name, entry.at(0.0))
-        _check(name, entry.at(math.nextafter(1.0, 0.0)))
+        _check(name, entry.value_at(0.0))
+        _check(name, entry.value_at(math.nextafter(1.0, 0.0)))
         return entry
     number = _number(f"search.{name}", value)
     _check(name, number)

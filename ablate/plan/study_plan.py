@@ -10,9 +10,10 @@ from ablate.definitions.loading import load_variants
 from ablate.definitions.task import TASKS, Settings, Task
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
-from ablate.plan.config import Config, Training
+from ablate.plan.config import Config
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.search_space import sample_hyperparameters
+from ablate.plan.training_config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class TaskConfig:
     """A task as this study sets it: how its data are made, and how a network is trained on them."""
 
     task: Task
-    training: Training
+    training: TrainingConfig
     settings: Settings
     bidirectional: bool
 
-    def own(self, training: Training) -> dict[str, Any]:
+    def own(self, training: TrainingConfig) -> dict[str, Any]:
         """The settings of its data, and what of its training is not the study's."""
         mine, common = dataclasses.asdict(self.training), dataclasses.asdict(training)
         return {**self.settings, **{key: value for key, value in mine.items() if value != common[key]}}
@@ -37,7 +38,7 @@ class StudyPlan:
     config: Config
     tasks: list[Task]
     variants: list[Variant]
-    engines: dict[str, str] = field(default_factory=dict)  # by variant, once they have been chosen
+    backends: dict[str, str] = field(default_factory=dict)  # by variant, once they have been chosen
 
     def trials(self) -> list[TrialId]:
         """Every trial, index by index, so that a study cut short is still a fair comparison."""
@@ -58,7 +59,7 @@ class StudyPlan:
             UserError: settings that cannot be together.
         """
         own = self.config.settings.get(task.name, {})
-        fields = {each.name for each in dataclasses.fields(Training)}
+        fields = {each.name for each in dataclasses.fields(TrainingConfig)}
         changes = {**task.training, **{key: value for key, value in own.items() if key in fields}}
         choices = {key: own.get(key, default) for key, default in task.choices.items()}
         bidirectional = bool(choices.pop("bidirectional", False))

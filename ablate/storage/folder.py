@@ -13,8 +13,11 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from ablate.errors import UserError
-from ablate.plan.config import Config, load_config
+from ablate.plan.config import Config
+from ablate.plan.config_file import load_study_config
 from ablate.storage.tables import StudyTables
+
+OLD_METADATA_FILE = "facts.json"  # its name in studies of numerics version 1
 
 
 class StudyFolder:
@@ -33,6 +36,7 @@ class StudyFolder:
         self.mlflow_uri = f"sqlite:///{(results / 'mlflow.db').resolve()}"
         self.mlflow_artifacts = results / "mlartifacts"
         self.tables = StudyTables(self.path)
+        self._new_id, self._replaced_ids = uuid.uuid4().hex, []
         # Beside the folder and not in it, so that --fresh can remove the folder while holding the lock.
         self._lock = FileLock(results / f".{name}.lock")
 
@@ -72,6 +76,7 @@ class StudyFolder:
             UserError: the folder was made with another configuration, or is no study, or cannot be written.
         """
         if fresh and self.exists:
+            self._replaced_ids = [*self.replaced_ids, self.id]
             shutil.rmtree(self.path)
         elif self.exists:
             self.compare(config)
@@ -88,7 +93,7 @@ class StudyFolder:
 
     def config(self) -> Config:
         """The configuration that the study was made with."""
-        return load_config(self.config_file, {})
+        return load_study_config(self.config_file)
 
     def compare(self, config: Config) -> None:
         """Refuse a configuration whose trials would not be those of this study, naming the differences."""
@@ -106,10 +111,25 @@ class StudyFolder:
 
     def metadata(self) -> dict[str, Any]:
         """What the tables cannot hold: the data, the variants, the environment."""
-        return json.loads(self.metadata_file.read_text(encoding="utf-8")) if self.metadata_file.exists() else {}
+        for file in (self.metadata_file, self.path / OLD_METADATA_FILE):
+            if file.exists():
+                return json.loads(file.read_text(encoding="utf-8"))
+        return {}
 
     def write_metadata(self, metadata: dict[str, Any]) -> None:
-        write_text(self.metadata_file, json.dumps({"id": uuid.uuid4().hex, **self.metadata(), **metadata}, indent=2))
+        """Keep the metadata; the study's id stays what it is."""
+        identity = {"id": self.id, "replaced_ids": self.replaced_ids}
+        write_text(self.metadata_file, json.dumps({**metadata, **identity}, indent=2))
+
+    @property
+    def id(self) -> str:
+        """Tells this study from every other, here or on a server, whatever its name."""
+        return self.metadata().get("id") or self._new_id
+
+    @property
+    def replaced_ids(self) -> list[str]:
+        """The ids of the studies that fresh starts in this folder have replaced."""
+        return self.metadata().get("replaced_ids", self._replaced_ids)
 
     def write_failure(self, trial: str, text: str) -> None:
         """Keep the traceback of a failed trial."""

@@ -12,8 +12,8 @@ from ablate.cell.difference import difference
 from ablate.cell.typeset import formula, latex
 from ablate.definitions.dataset import SPLITS, Dataset
 from ablate.definitions.variant import VARIANTS, Variant
-from ablate.plan.config import Training
 from ablate.plan.study_plan import StudyPlan, TaskConfig
+from ablate.plan.training_config import TrainingConfig
 
 PACKAGES = ("torch", "numba", "numpy", "sympy", "optuna", "mlflow", "pandas", "scipy", "music21")
 
@@ -39,7 +39,7 @@ def merge_metadata(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **new, **together}
 
 
-def _task(task_config: TaskConfig, data: Dataset, training: Training) -> dict[str, Any]:
+def _task(task_config: TaskConfig, data: Dataset, training: TrainingConfig) -> dict[str, Any]:
     task = task_config.task
     splits = {name: data.splits[name] for name in SPLITS}
     return {
@@ -90,7 +90,7 @@ def environment(plan: StudyPlan) -> dict[str, str]:
         "Python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
         "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "engine": plan.config.engine,
+        "backend": plan.config.backend,
         "workers": str(plan.config.workers),
     }
 

@@ -1,4 +1,4 @@
-"""The study in MLflow: a view of the tables, written as trials finish and rebuildable from them at any time.
+"""The study in MLflow.
 
 An experiment is a study, a parent run a task and variant, a child run a trial. `MlflowClient` is used throughout:
 the fluent interface keeps global state.
@@ -11,11 +11,16 @@ import logging
 import math
 import os
 import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ablate.plan.config import Config
 from ablate.plan.search_space import HYPERPARAMETERS
+from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
+from ablate.trackers.tracker import Row
 
 # Set before mlflow reads them: an unreachable server is found out in seconds, not after minutes of retries.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -32,39 +37,78 @@ TRIAL, STUDY_ID, PARENT = "ablate.trial", "ablate.study_id", "mlflow.parentRunId
 SOURCE = {"mlflow.source.name": "run_sweep.py", "mlflow.source.type": "LOCAL"}
 
 
+def open_tracker(folder: StudyFolder, config: Config, tell: Callable[[str], None]) -> MlflowTracker:
+    """The tracker of a study: on the server of the configuration, or in the database of the results folder."""
+    uri = config.tracking_uri or folder.mlflow_uri
+    # A server keeps artifacts itself; beside a database of our own they go into a folder of our own.
+    location = None if config.tracking_uri else folder.mlflow_artifacts.resolve().as_uri()
+    client = MlflowClient(tracking_uri=uri)
+    experiment = _open_experiment(client, folder.name, folder.id, folder.replaced_ids, location, tell)
+    return MlflowTracker(client, experiment, folder.metadata())
+
+
+def _open_experiment(
+    client: MlflowClient,
+    study: str,
+    study_id: str,
+    replaced_ids: Collection[str],
+    artifact_location: str | None,
+    tell: Callable[[str], None],
+) -> str:
+    """The id of the study's experiment, which is made if need be. Nothing that another study made is touched."""
+    own = next(iter(client.search_experiments(filter_string=f"tags.`{STUDY_ID}` = '{study_id}'")), None)
+    if own is not None:
+        return own.experiment_id
+    name, holder = study, client.get_experiment_by_name(study)
+    if holder is not None and holder.tags.get(STUDY_ID) in replaced_ids:
+        # A deleted experiment keeps its name, so it is given another one first.
+        if holder.lifecycle_stage != "active":
+            client.restore_experiment(holder.experiment_id)
+        replaced = f"{study} (replaced {time.strftime('%Y-%m-%d %H:%M:%S')}, {holder.experiment_id})"
+        client.rename_experiment(holder.experiment_id, replaced)
+        client.delete_experiment(holder.experiment_id)
+    elif holder is not None:
+        name = f"{study} ({study_id[:8]})"
+        tell(f"MLflow has an experiment {study!r} of another study, which is left alone; this study's is {name!r}")
+    tags = {STUDY_ID: study_id, "mlflow.experimentKind": "custom_model_development"}  # the UI's layout
+    return client.create_experiment(name, artifact_location=artifact_location, tags=tags)
+
+
+@dataclass(frozen=True)
+class _TrialRun:
+    """What is known of a trial's run."""
+
+    run_id: str
+    state: str | None  # of the trial
+    ended: bool  # a run that has not ended is half-written
+
+
 class MlflowTracker:
-    """One study's experiment on a tracking server or in a database."""
+    """One study's experiment on a tracking server or in a database.
 
-    def __init__(self, uri: str, study: str, study_id: str, artifacts: Path, metadata: dict[str, Any]) -> None:
-        """Open the experiment, making it if need be; an older study of the same name is put aside.
+    Args:
+        experiment: the experiment's id.
+        metadata: the study's metadata, as `StudyFolder.metadata` gives them.
+    """
 
-        Args:
-            study_id: tells this study from one of the same name that a fresh start has replaced.
-            artifacts: the folder for artifacts if the database keeps none itself.
-            metadata: the study's metadata, as `ablate.storage.metadata.study_metadata` gives them.
-        """
-        self._client = MlflowClient(tracking_uri=uri)
-        self._metadata = metadata
-        self._study, self._study_id = study, study_id
-        self._experiment = self._open_experiment(uri, artifacts)
+    def __init__(self, client: MlflowClient, experiment: str, metadata: dict[str, Any]) -> None:
+        self._client, self._experiment, self._metadata = client, experiment, metadata
         runs = self._all_runs()
-        self._trials = {run.data.tags[TRIAL]: run for run in runs if TRIAL in run.data.tags}
+        self._trials: dict[str, list[_TrialRun]] = {}
+        for run in runs:
+            if TRIAL in run.data.tags:
+                ended = run.info.status in ("FINISHED", "FAILED")
+                written = _TrialRun(run.info.run_id, run.data.tags.get("state"), ended)
+                self._trials.setdefault(run.data.tags[TRIAL], []).append(written)
         self._parents = {run.info.run_name: run.info.run_id for run in runs if PARENT not in run.data.tags}
 
-    def _open_experiment(self, uri: str, artifacts: Path) -> str:
-        found = self._client.get_experiment_by_name(self._study)
-        if found and found.tags.get(STUDY_ID) == self._study_id and found.lifecycle_stage == "active":
-            return found.experiment_id
-        if found:
-            # A deleted experiment keeps its name, so it is given another one first.
-            if found.lifecycle_stage != "active":
-                self._client.restore_experiment(found.experiment_id)
-            aside = f"{self._study} (replaced {time.strftime('%Y-%m-%d %H:%M:%S')}, {found.experiment_id})"
-            self._client.rename_experiment(found.experiment_id, aside)
-            self._client.delete_experiment(found.experiment_id)
-        location = artifacts.resolve().as_uri() if uri.startswith("sqlite:") else None
-        tags = {STUDY_ID: self._study_id, "mlflow.experimentKind": "custom_model_development"}  # the UI's layout
-        return self._client.create_experiment(self._study, artifact_location=location, tags=tags)
+    def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
+        """As `Tracker.repair`."""
+        wanted = {_name(row) for row, _ in trials}
+        for name in [name for name in self._trials if name not in wanted]:
+            self._delete(name)
+        for row, curve in trials:
+            self.add(row, curve)
 
     def _all_runs(self) -> list[Run]:
         runs: list[Run] = []
@@ -76,21 +120,19 @@ class MlflowTracker:
             if not token:
                 return runs
 
-    def add(self, row: dict[str, Any], curve: Curve) -> None:
-        """Log a finished trial, a row of the table, as a child run; one that is there already is left alone."""
-        name = f"{row['task']}/{row['variant']}/{row['index']}"
-        old = self._trials.get(name)
-        if old is not None:
-            if old.data.tags.get("state") == row["state"]:
-                return
-            self._client.delete_run(old.info.run_id)  # it had failed and has been run again
+    def add(self, trial: Row, curve: Curve) -> None:
+        """As `Tracker.add`: a trial becomes a child run, which counts as written once it has ended."""
+        row, name = trial, _name(trial)
+        if self._is_written(row):
+            return
+        self._delete(name)
         end = int(time.time() * 1000)
         start = end - int(1000 * (row["seconds"] or 0))
         tags = {
             **SOURCE,
             TRIAL: name,
-            PARENT: self.parent(row["task"], row["variant"]),
-            **{key: str(row[key]) for key in ("task", "variant", "index", "state", "engine")},
+            PARENT: self._parent(row["task"], row["variant"]),
+            **{key: str(row[key]) for key in ("task", "variant", "index", "state", "backend")},
             "seed": str(self._metadata["configuration"]["seed"]),
         }
         if row["reason"]:
@@ -112,9 +154,18 @@ class MlflowTracker:
         self._client.log_inputs(run.info.run_id, [self._data(row["task"])])
         status = "FAILED" if row["state"] == "failed" else "FINISHED"
         self._client.set_terminated(run.info.run_id, status, end_time=end)
-        self._trials[name] = run
+        self._trials[name] = [_TrialRun(run.info.run_id, row["state"], True)]
 
-    def parent(self, task: str, variant: str) -> str:
+    def _is_written(self, row: Row) -> bool:
+        """Whether the trial's run is there, once, whole, and of this end of the trial."""
+        runs = self._trials.get(_name(row), [])
+        return len(runs) == 1 and runs[0].ended and runs[0].state == row["state"]
+
+    def _delete(self, name: str) -> None:
+        for run in self._trials.pop(name, []):
+            self._client.delete_run(run.run_id)
+
+    def _parent(self, task: str, variant: str) -> str:
         """The run id of a task and variant's parent run."""
         name = f"{task} / {variant}"
         if name not in self._parents:
@@ -130,8 +181,8 @@ class MlflowTracker:
             self._parents[name] = run.info.run_id
         return self._parents[name]
 
-    def finish(self, report: Path | None) -> None:
-        """End the parent runs, each with the report's figures and tables as artifacts; without a report, as killed."""
+    def close(self, report: Path | None) -> None:
+        """As `Tracker.close`: ends the parent runs, each with the report's figures and tables; as killed without."""
         for run_id in self._parents.values():
             for folder in ("figures", "tables"):
                 if report is not None and (report / folder).is_dir():
@@ -143,6 +194,10 @@ class MlflowTracker:
         # MLflow takes a digest of at most 36 characters.
         profile = json.dumps({"sequences": about["counts"], "frames": about["frames"]})
         return DatasetInput(Dataset(task, about["sha256"][:36], "local", about["source"], profile=profile))
+
+
+def _name(row: Row) -> str:
+    return f"{row['task']}/{row['variant']}/{row['index']}"
 
 
 def _finite(value: Any) -> bool:

@@ -1,11 +1,12 @@
 """The study in Optuna's form, which optuna-dashboard opens: an Optuna study for each task and variant.
 
-Random search is drawn from the coordinates, so Optuna is told of finished trials and never asked for new ones: a
-sampler's generator is not part of Optuna's storage, and a resumed one would draw its first points again.
+Random search is drawn from the trial's place in the study, so Optuna is told of ended trials and never asked for new
+ones: a sampler's generator is not part of Optuna's storage, and a resumed one would draw its first points again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,29 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ablate.errors import UserError
-from ablate.plan.random_streams import TrialId
+from ablate.plan.config import Config
 from ablate.plan.search_space import Range
+from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
+from ablate.trackers.tracker import Row
 
-# A diverged trial is a result that ranks last; Optuna's word for a trial that was stopped early is "pruned".
+# A diverged trial is a result that ranks last; Optuna calls a trial that was stopped early "pruned".
 STATES = {"completed": TrialState.COMPLETE, "diverged": TrialState.PRUNED, "failed": TrialState.FAIL}
+STUDY_ID = "ablate.study_id"  # the attribute that says which study made an Optuna study
+COPIED = ("test", "best_epoch", "epochs", "parameters", "seconds", "reason")  # columns kept as attributes
+
+
+def open_tracker(folder: StudyFolder, config: Config, tell: Callable[[str], None]) -> OptunaTracker:
+    """The tracker of a study: in the database of the configuration, or in a journal file of the study's folder."""
+    metadata = folder.metadata()
+    directions = {name: task["direction"] for name, task in metadata["tasks"].items()}
+    storage = open_storage(config.storage or folder.journal_file)
+    tracker = OptunaTracker(storage, folder.name, folder.id, config.search, directions, owns_storage=not config.storage)
+    tracker.delete_studies(folder.replaced_ids)
+    return tracker
 
 
 def open_storage(storage: str | Path) -> BaseStorage:
@@ -44,67 +59,120 @@ def open_storage(storage: str | Path) -> BaseStorage:
 
 
 class OptunaTracker:
-    """Finished trials in an Optuna storage."""
+    """Ended trials in an Optuna storage.
+
+    Args:
+        study: the study's name, with which the names of its Optuna studies begin.
+        study_id: tells this study's Optuna studies from those of another study of the same name.
+        space: the search space, by hyperparameter.
+        directions: by task, `minimize` or `maximize`.
+        owns_storage: whether whatever the storage holds is this study's.
+    """
 
     def __init__(
-        self, study: str, storage: str | Path, space: dict[str, Range | float], directions: dict[str, str]
+        self,
+        storage: BaseStorage,
+        study: str,
+        study_id: str,
+        space: dict[str, Range | float],
+        directions: dict[str, str],
+        owns_storage: bool,
     ) -> None:
-        """Open the storage, a journal file or the URL of a database; `directions` are those of the tasks' scores."""
-        self._study = study
-        self._space = space
-        self._directions = directions
+        self._storage, self._space, self._directions = storage, space, directions
+        self._study, self._study_id = study, study_id
         self._studies: dict[str, optuna.Study] = {}
-        self._known: dict[str, set[tuple[int, str]]] = {}
-        self._storage = open_storage(storage)
+        self._states: dict[str, dict[int, str]] = {}  # by Optuna study and index
+        self._owners = {
+            summary.study_name: study_id if owns_storage else summary.user_attrs.get(STUDY_ID)
+            for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
+        }
 
-    def add(self, row: dict[str, Any], curve: Curve) -> None:
-        """Tell Optuna of a finished trial, a row of the table; one that it knows already is left alone."""
-        at = TrialId(row["task"], row["variant"], row["index"])
-        study = self._open(at)
-        known = self._known[study.study_name]
-        if (at.index, row["state"]) in known:
+    def delete_studies(self, study_ids: Iterable[str]) -> None:
+        """Delete what studies of these ids have made: those that this study has replaced by a fresh start."""
+        replaced = set(study_ids)
+        for name in [name for name, owner in self._owners.items() if owner in replaced]:
+            self._delete(name)
+
+    def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
+        """As `Tracker.repair`."""
+        wanted: dict[str, dict[int, str]] = {}
+        for row, _ in trials:
+            wanted.setdefault(self._name(row["task"], row["variant"]), {})[row["index"]] = row["state"]
+        for name in [name for name, owner in self._owners.items() if owner == self._study_id]:
+            if name not in wanted:
+                self._delete(name)
+                continue
+            found = optuna.load_study(study_name=name, storage=self._storage).get_trials(deepcopy=False)
+            right = [trial for trial in found if wanted[name].get(_index(trial)) == trial.user_attrs.get("state")]
+            if len({_index(trial) for trial in right}) < len(found):
+                self._delete(name)  # Optuna deletes whole studies only; what is missing is added below
+        for row, curve in trials:
+            self.add(row, curve)
+
+    def add(self, trial: Row, curve: Curve) -> None:
+        """As `Tracker.add`."""
+        study = self._open(trial["task"], trial["variant"])
+        states, index = self._states[study.study_name], trial["index"]
+        if states.get(index) == trial["state"]:
             return
-        state = STATES[row["state"]]
-        distributions, params = self._params(row)
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=state,
-                value=row["validation"] if state == TrialState.COMPLETE else None,
-                params=params,
-                distributions=distributions,
-                intermediate_values={epoch: validation for epoch, _, validation in curve if validation == validation},
-                user_attrs={
-                    "index": at.index,
-                    "state": row["state"],
-                    **{key: row[key] for key in ("test", "best_epoch", "epochs", "parameters", "seconds", "reason")},
-                },
-            )
-        )
-        known.add((at.index, row["state"]))
+        if index in states:
+            study = self._remake(trial["task"], trial["variant"], without=index)
+        study.add_trial(self._frozen(trial, curve))
+        self._states[study.study_name][index] = trial["state"]
 
-    def _open(self, at: TrialId) -> optuna.Study:
-        name = f"{self._study}/{at.task}/{at.variant}"
+    def close(self, report: Path | None) -> None:
+        """As `Tracker.close`: nothing is left to write."""
+
+    def _name(self, task: str, variant: str) -> str:
+        """The name of an Optuna study; where another study has taken it, one with this study's id in it."""
+        name = f"{self._study}/{task}/{variant}"
+        taken = name in self._owners and self._owners[name] != self._study_id
+        return f"{self._study} ({self._study_id[:8]})/{task}/{variant}" if taken else name
+
+    def _open(self, task: str, variant: str) -> optuna.Study:
+        name = self._name(task, variant)
         if name not in self._studies:
             study = optuna.create_study(
                 storage=self._storage,
                 study_name=name,
-                direction=self._directions[at.task],  # type: ignore[arg-type]
+                direction=self._directions[task],  # type: ignore[arg-type]
                 load_if_exists=True,
             )
-            self._known[name] = {
-                (trial.user_attrs.get("index", -1), trial.user_attrs.get("state", "")) for trial in study.get_trials()
-            }
+            if STUDY_ID not in study.user_attrs:
+                study.set_user_attr(STUDY_ID, self._study_id)
+            self._owners[name] = self._study_id
             self._studies[name] = study
+            found = study.get_trials(deepcopy=False)
+            self._states[name] = {_index(trial): trial.user_attrs.get("state", "") for trial in found}
         return self._studies[name]
 
-    def forget(self) -> None:
-        """Delete what the storage holds of this study, for a fresh start."""
-        for name in optuna.get_all_study_names(self._storage):
-            if name.startswith(f"{self._study}/"):
-                optuna.delete_study(study_name=name, storage=self._storage)
-        self._studies.clear()
+    def _remake(self, task: str, variant: str, without: int) -> optuna.Study:
+        """The Optuna study made anew without one trial, since Optuna cannot delete one."""
+        kept = [trial for trial in self._open(task, variant).get_trials() if _index(trial) != without]
+        self._delete(self._name(task, variant))
+        study = self._open(task, variant)
+        study.add_trials(kept)
+        self._states[study.study_name] = {_index(trial): trial.user_attrs["state"] for trial in kept}
+        return study
 
-    def _params(self, row: dict[str, Any]) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
+    def _delete(self, name: str) -> None:
+        optuna.delete_study(study_name=name, storage=self._storage)
+        self._owners.pop(name, None)
+        self._studies.pop(name, None)
+
+    def _frozen(self, row: Row, curve: Curve) -> FrozenTrial:
+        state = STATES[row["state"]]
+        distributions, params = self._params(row)
+        return create_trial(
+            state=state,
+            value=row["validation"] if state == TrialState.COMPLETE else None,
+            params=params,
+            distributions=distributions,
+            intermediate_values={epoch: validation for epoch, _, validation in curve if validation == validation},
+            user_attrs={"index": row["index"], "state": row["state"], **{key: row[key] for key in COPIED}},
+        )
+
+    def _params(self, row: Row) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
         """The search space in Optuna's terms, on the axes that were sampled, and this trial's place in it."""
         distributions: dict[str, BaseDistribution] = {}
         params: dict[str, Any] = {}
@@ -118,3 +186,7 @@ class OptunaTracker:
             distributions[name] = kind(entry.low, entry.high, log=log)  # type: ignore[arg-type]
             params[name] = value
         return distributions, params
+
+
+def _index(trial: FrozenTrial) -> int:
+    return trial.user_attrs.get("index", -1)

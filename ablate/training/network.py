@@ -12,8 +12,8 @@ from torch import Tensor
 from ablate.cell.engine import Layer, Passes
 from ablate.cell.reference import State
 from ablate.definitions.variant import Variant
-from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams
+from ablate.plan.training_config import TrainingConfig
 from ablate.training.parameters import Parameters
 
 
@@ -60,7 +60,7 @@ class Network:
         weights, gradients = self.parameters.weights, self.parameters.gradients
         return layer.bind({key: weights[place + key] for key in keys}, {key: gradients[place + key] for key in keys})
 
-    def initialise(self, streams: RandomStreams, training: Training, longest: int) -> None:
+    def initialise(self, streams: RandomStreams, training: TrainingConfig, longest: int) -> None:
         """Draw every weight from N(0, init_std), each by its name, so that variants share what they share.
 
         Where a variant says how a weight starts, that holds; `longest` is the longest training sequence, in frames.

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 
 from ablate.cell.numeric import FAST, compiled
-from ablate.plan.config import Training
+from ablate.plan.training_config import TrainingConfig
 from ablate.training.parameters import Parameters
 
 _vector = types.float32[::1]
@@ -23,7 +23,9 @@ class Optimiser(Protocol):
         ...
 
 
-def make_optimiser(parameters: Parameters, hyperparameters: dict[str, float | int], training: Training) -> Optimiser:
+def make_optimiser(
+    parameters: Parameters, hyperparameters: dict[str, float | int], training: TrainingConfig
+) -> Optimiser:
     """The optimiser of a trial.
 
     Greff et al. multiply the learning rate by (1 - momentum), which makes the two independent. Adam takes the

@@ -5,14 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from ablate.errors import UserError
+from ablate.execution.executor import TrialResult
 from ablate.execution.processes import one_thread_each
-from ablate.execution.worker import Result, failed, work
+from ablate.execution.trial_runner import failed_trial
+from ablate.execution.worker import run_worker
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
 
@@ -28,7 +30,7 @@ class _Worker:
     ready: bool = False
 
 
-class LocalPool:
+class LocalExecutor:
     """Runs trials on a number of worker processes; the results come in the order in which they are finished."""
 
     def __init__(self, plan: StudyPlan, size: int) -> None:
@@ -38,8 +40,12 @@ class LocalPool:
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
 
-    def run(self, trials: list[TrialId]) -> Iterator[Result]:
-        """Run the trials; one whose worker dies is failed, and another worker takes that one's place."""
+    def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
+        """As `Executor.run`. A trial whose worker dies is failed, and a new worker takes the place of the dead one.
+
+        Raises:
+            UserError: a worker cannot start; its output is above.
+        """
         waiting = deque(trials)
         one_thread_each()
         self._workers = [self._start() for _ in range(min(self._size, len(waiting)))]
@@ -54,25 +60,25 @@ class LocalPool:
                     worker.process.join()
                     if not worker.ready:
                         raise UserError(
-                            f"a worker process cannot start ({_last_words(worker.process)}); its own words stand above"
+                            f"a worker process cannot start ({_exit_reason(worker.process)}); its output is above"
                         ) from None
                     lost = worker.trials.popleft() if worker.trials else None
                     waiting.extendleft(reversed(worker.trials))
                     if waiting:
                         self._workers.append(self._start())
                     if lost is not None:
-                        yield failed(self._plan, lost, f"the worker died: {_last_words(worker.process)}")
+                        yield failed_trial(self._plan, lost, f"the worker died: {_exit_reason(worker.process)}")
                     continue
                 if result is not None:
                     worker.trials.popleft()
                 worker.ready = True
-                self._hand_out(worker, waiting)
+                self._send_trials(worker, waiting)
                 if not worker.trials:
                     self._workers.remove(worker)
                 if result is not None:
                     yield result
 
-    def _hand_out(self, worker: _Worker, waiting: deque[TrialId]) -> None:
+    def _send_trials(self, worker: _Worker, waiting: deque[TrialId]) -> None:
         """Give a worker its next trial, and one ahead as long as there are enough for all; or let it go."""
         try:
             if not worker.trials and not waiting:
@@ -84,7 +90,7 @@ class LocalPool:
             pass  # it has died; the end of its connection says so next
 
     def stop(self) -> None:
-        """End all workers at once; trials in flight are lost, and are run again when the study goes on."""
+        """As `Executor.stop`: kills all workers."""
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
@@ -93,15 +99,22 @@ class LocalPool:
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=work, args=(theirs, self._plan.config, self._plan.engines), daemon=True)
+        process = self._context.Process(
+            target=run_worker, args=(theirs, self._plan.config, self._plan.backends), daemon=True
+        )
         process.start()
         theirs.close()  # so that the worker's death closes the pipe
         return _Worker(process, ours)
 
 
-def _last_words(process: BaseProcess) -> str:
+def _exit_reason(process: BaseProcess) -> str:
     code = process.exitcode or 0
     if code < 0:
         name = signal.Signals(-code).name
         return f"killed by {name}{' (out of memory?)' if -code == signal.SIGKILL else ''}"
     return f"exit status {code}"
+
+
+def make_executor(plan: StudyPlan) -> LocalExecutor:
+    """The executor of a plan: as many workers as its configuration says."""
+    return LocalExecutor(plan, plan.config.workers)

@@ -1,0 +1,60 @@
+"""What an executor is: it runs trials, here or elsewhere, and gives their results in any order."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol
+
+from ablate.errors import UserError
+from ablate.plan.random_streams import TrialId
+from ablate.plan.study_plan import StudyPlan
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """An ended trial."""
+
+    trial: TrialId
+    row: dict[str, Any]  # by the columns of trials.csv
+    curve: list[tuple[int, float, float]] = field(default_factory=list)  # epoch, train, validation
+    sample: str = ""  # text that the network wrote
+    traceback: str = ""  # of a failed trial
+
+
+class Executor(Protocol):
+    """Runs trials of one plan. `ablate.testing.executors` holds the tests that every executor passes."""
+
+    def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
+        """Run the trials and give each one's result once, in any order.
+
+        A trial that raises an exception, or whose process dies, comes back as failed; the others go on.
+
+        Raises:
+            UserError: no trial can be run at all.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End what is running at once; trials that have not ended are lost, and can be run again later."""
+        ...
+
+
+def make_executor(name: str, plan: StudyPlan) -> Executor:
+    """The executor of this name: `ablate/execution/executors/<name>.py` makes it by its own `make_executor(plan)`.
+
+    Raises:
+        UserError: there is no such executor.
+    """
+    known = executor_names()
+    if name not in known:
+        raise UserError(f"unknown executor {name!r}; known: {', '.join(known)}")
+    return import_module(f"ablate.execution.executors.{name}").make_executor(plan)
+
+
+def executor_names() -> list[str]:
+    """Every executor that there is."""
+    package = import_module("ablate.execution.executors")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))

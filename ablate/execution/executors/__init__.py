@@ -1,0 +1,1 @@
+"""Executors, one file each; `ablate/execution/executor.py` says what an executor is."""

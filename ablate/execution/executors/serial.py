@@ -1,0 +1,38 @@
+"""Runs trials one after the other in this process: for a debugger, a notebook, a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ablate.execution.executor import TrialResult
+from ablate.execution.processes import computing_in_this_process
+from ablate.execution.trial_runner import TrialRunner
+from ablate.plan.random_streams import TrialId
+from ablate.plan.study_plan import StudyPlan
+
+
+class SerialExecutor:
+    """Runs trials in this process. An exception fails its trial alone; whatever ends the process ends them all."""
+
+    def __init__(self, plan: StudyPlan) -> None:
+        self._runner = TrialRunner(plan)
+        self._stopped = False
+
+    def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
+        """As `Executor.run`; each trial is run when its result is asked for."""
+        self._stopped = False
+        for trial in trials:
+            if self._stopped:
+                return
+            with computing_in_this_process():
+                result = self._runner.run(trial)
+            yield result
+
+    def stop(self) -> None:
+        """As `Executor.stop`."""
+        self._stopped = True
+
+
+def make_executor(plan: StudyPlan) -> SerialExecutor:
+    """The executor of a plan."""
+    return SerialExecutor(plan)

@@ -1,0 +1,157 @@
+"""Defaults, preset, file, command line, in this order, make the configuration; an unknown key is refused."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ablate.definitions.task import TASKS, Task
+from ablate.errors import UserError
+from ablate.plan.config import Config
+from ablate.plan.presets import PRESETS
+from ablate.plan.search_space import GREFF, parse_entry
+from ablate.plan.training_config import TrainingConfig
+
+# Keys that had another name before; their order in a file does not matter.
+RENAMED_KEYS = {"engine": "backend", "weight_spread": "init_std", "chunk": "tbptt_steps"}
+
+
+def load_config(file: Path | None, options: dict[str, Any]) -> Config:
+    """The effective configuration.
+
+    Args:
+        file: a TOML file, or None.
+        options: what the command line gave, keys as in Config; `training` and `search` may be nested.
+
+    Raises:
+        UserError: an unknown preset or key, or a value of the wrong kind; the message says where it stands.
+    """
+    return _config_of(_read(file) if file else {}, str(file), options)
+
+
+def load_study_config(file: Path) -> Config:
+    """The configuration that a study was made with; keys that had another name then are read under today's.
+
+    Raises:
+        UserError: the file cannot be read, or is damaged.
+    """
+    return _config_of(_with_new_keys(_read(file)), str(file), {})
+
+
+def _config_of(from_file: dict[str, Any], place_of_file: str, options: dict[str, Any]) -> Config:
+    preset = options.get("preset", from_file.get("preset", "default"))
+    if preset not in PRESETS:
+        raise UserError(f"unknown preset {preset!r}{_near(str(preset), PRESETS)}")
+    merged: dict[str, Any] = {"preset": preset}
+    for layer, place in ((PRESETS[preset], "preset"), (from_file, place_of_file), (options, "command line")):
+        _merge(merged, layer, place)
+    training = TrainingConfig(**merged.pop("training", {}))
+    search = {**GREFF, **merged.pop("search", {})}
+    return Config(**merged, training=training, search=search)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"configuration {file} cannot be read: {reason}") from None
+
+
+def _with_new_keys(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        RENAMED_KEYS.get(key, key): _with_new_keys(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+    }
+
+
+def _merge(into: dict[str, Any], layer: dict[str, Any], place: str) -> None:
+    """Lay one source of settings over the others, its keys and values checked."""
+    for key, value in layer.items():
+        if key in ("training", "search", "settings"):
+            if not isinstance(value, dict):
+                raise UserError(f"{place}: {key} must be a table, [{key}]")
+            section = into.setdefault(key, {})
+            for inner, entry in value.items():
+                if key == "settings":
+                    task = TASKS[inner]
+                    section.setdefault(task.name, {}).update(_settings_of(task, entry, place))
+                elif key == "search":
+                    _known(inner, GREFF, place, "search.")
+                    section[inner] = parse_entry(inner, entry, section.get(inner))
+                else:
+                    section[inner] = _typed(TrainingConfig, inner, entry, place, "training.")
+        else:
+            into[key] = _typed(Config, key, value, place, "")
+
+
+def _settings_of(task: Task, own: Any, place: str) -> dict[str, Any]:
+    """The settings of one task, checked: its own, or those of training in its case."""
+    if not isinstance(own, dict):
+        raise UserError(f"{place}: settings.{task.name} must be a table, [settings.{task.name}]")
+    prefix, training = f"settings.{task.name}.", get_type_hints(TrainingConfig)
+    kinds = {**{key: type(value) for key, value in task.choices.items()}, **training}
+    for key in own:
+        if key in GREFF:
+            raise UserError(f"{place}: {prefix}{key}: hyperparameters are drawn for all tasks alike; set search.{key}")
+        _known(key, kinds, place, prefix)
+    found = {key: _of_kind(kinds[key], value, f"{place}: {prefix}{key}") for key, value in own.items()}
+    try:
+        TrainingConfig(**{key: value for key, value in found.items() if key in training})
+    except UserError as error:
+        raise UserError(f"{place}: {str(error).replace('training.', prefix, 1)}") from None
+    return found
+
+
+def _typed(owner: type, key: str, value: Any, place: str, prefix: str) -> Any:
+    """The value of a key as its dataclass declares it; refused if it is of another kind."""
+    hints = get_type_hints(owner)
+    _known(key, hints, place, prefix)
+    return _of_kind(hints[key], value, f"{place}: {prefix}{key}")
+
+
+def _of_kind(kind: Any, value: Any, name: str) -> Any:
+    wrong = UserError(f"{name} is {value!r}; it must be {_WORDS[str(kind)]}")
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind == tuple[str, ...] and isinstance(value, str):
+        value = [word.strip() for word in value.split(",") if word.strip()]
+    if kind == tuple[str, ...] and isinstance(value, list | tuple):
+        if not all(isinstance(word, str) for word in value):
+            raise wrong
+        return tuple(value)
+    if kind == dict[str, str]:
+        if not isinstance(value, dict) or not all(isinstance(path, str) for path in value.values()):
+            raise wrong
+        return dict(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise wrong
+    if isinstance(value, float) and not math.isfinite(value):
+        raise wrong
+    return value
+
+
+_WORDS = {
+    str(int): "a whole number",
+    str(float): "a number",
+    str(str): "a text",
+    str(bool): "true or false",
+    str(tuple[str, ...]): "a list of names",
+    str(dict[str, str]): "a table of task = path",
+}
+
+
+def _known(key: str, known: Any, place: str, prefix: str) -> None:
+    if key in known:
+        return
+    if RENAMED_KEYS.get(key) in known:
+        raise UserError(f"{place}: {prefix + key!r} is now called {prefix + RENAMED_KEYS[key]!r}; rename it")
+    raise UserError(f"{place}: unknown key {prefix + key!r}{_near(key, known)}")
+
+
+def _near(word: str, known: Any) -> str:
+    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f": did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(known)}"

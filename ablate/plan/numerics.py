@@ -1,0 +1,15 @@
+"""The version of the numbers: raised whenever the same trial comes to give other ones.
+
+A study records the version that made it. One of an older version can be reported and read, never continued, so that
+no table mixes two.
+"""
+
+from __future__ import annotations
+
+NUMERICS_VERSION = 2
+
+CHANGES = {
+    1: "studies before versions were recorded",
+    2: "names that the compiler made could meet names of a user's own cell, which was then computed wrongly; "
+    "no number of the registered cells changed",
+}

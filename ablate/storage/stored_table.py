@@ -1,0 +1,148 @@
+"""One table of a study on disk: rows that are only ever appended, and parts that are sealed.
+
+New rows go to the end of a CSV file, each with one write. When that file has grown long, its rows move into a sealed
+part: a Parquet file in a folder beside it, which is never written to again. So `curves.csv` is the tail of the table,
+and `curves/part-00000.parquet` and its successors are what came before. A part is written under another name and
+renamed before the tail is emptied, likewise by a rename. A kill between the two leaves rows in both places; a reader
+takes the last of each key, so it sees each row once.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+SEAL_ROWS = 1_000_000  # rows of a tail that move into a part: some 60 MB of curves
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: part of the contract with whoever reads the file."""
+
+    name: str
+    dtype: str  # pandas' name
+    meaning: str  # with the unit
+
+
+class StoredTable:
+    """A table in a file, with its sealed parts.
+
+    Args:
+        file: the CSV file; its parts are in the folder of the same name without suffix.
+        columns: in the order of the file.
+        key: the columns that tell rows apart; of rows with the same key the last counts.
+        renamed: today's names of columns that had another one in files of older versions.
+        seal_rows: how many rows the CSV file may hold before `tidy` seals them.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        renamed: dict[str, str] | None = None,
+        seal_rows: int = SEAL_ROWS,
+    ) -> None:
+        self.file = file
+        self.parts_folder = file.with_suffix("")
+        self.names = [column.name for column in columns]
+        self._dtypes: dict[str, Any] = {column.name: column.dtype for column in columns}
+        self._key = list(key)
+        self._renamed = renamed or {}
+        self._seal_rows = seal_rows
+
+    def read(self) -> pd.DataFrame:
+        """Every row, the last of each key, in the order of writing; without what a kill has left half-written."""
+        parts = [self._typed(pd.read_parquet(part)) for part in self._parts()]
+        return self._last_of_each(pd.concat([*parts, self._read_tail()]) if parts else self._read_tail())
+
+    def append(self, rows: list[list[Any]]) -> None:
+        """Add whole rows with one write, so that no reader and no kill sees less than a row."""
+        head = [] if self.file.exists() and self.file.stat().st_size else [self.names]
+        with self.file.open("a", encoding="utf-8", newline="") as stream:
+            stream.write(_csv([*head, *([_cell(value) for value in row] for row in rows)]))
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def tidy(self, keep: pd.DataFrame | None = None) -> None:
+        """Sort the CSV file by key and drop what a kill has left half-written; seal it if it has grown long.
+
+        Args:
+            keep: rows whose key columns are not among these are dropped; None keeps all.
+        """
+        tail: pd.DataFrame = self._last_of_each(self._read_tail())
+        if keep is not None:
+            tail = tail.merge(keep, on=list(keep.columns), how="inner")
+        tail = tail.sort_values(self._key, kind="stable", ignore_index=True)
+        if len(tail) > self._seal_rows:
+            self._seal(tail)
+            tail = tail.head(0)
+        self._rewrite(tail)
+
+    def _seal(self, rows: pd.DataFrame) -> None:
+        self.parts_folder.mkdir(exist_ok=True)
+        part = self.parts_folder / f"part-{len(self._parts()):05d}.parquet"
+        temporary = part.with_suffix(".tmp")
+        rows.to_parquet(temporary, index=False)
+        _sync(temporary)
+        temporary.replace(part)
+
+    def _parts(self) -> list[Path]:
+        return sorted(self.parts_folder.glob("part-*.parquet"))
+
+    def _read_tail(self) -> pd.DataFrame:
+        text = self.file.read_text(encoding="utf-8") if self.file.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # a kill may have left the start of a row behind
+        if not whole:
+            return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in self._dtypes.items()})
+        old_names = {new: old for old, new in self._renamed.items()}
+        dtypes = self._dtypes | {old_names[name]: self._dtypes[name] for name in old_names}
+        table = pd.read_csv(io.StringIO(whole), dtype=dtypes, keep_default_na=False, na_values=[""])
+        return table.rename(columns=self._renamed)
+
+    def _typed(self, table: pd.DataFrame) -> pd.DataFrame:
+        return table.astype(self._dtypes)
+
+    def _last_of_each(self, table: pd.DataFrame) -> pd.DataFrame:
+        return table.drop_duplicates(self._key, keep="last", ignore_index=True)
+
+    def _rewrite(self, table: pd.DataFrame) -> None:
+        text = _csv([list(table.columns), *([_cell(value) for value in row.values()] for row in plain_rows(table))])
+        if self.file.exists() and self.file.read_text(encoding="utf-8") == text:
+            return  # so that the file's time is that of its last trial
+        temporary = self.file.with_suffix(".tmp")
+        temporary.write_text(text, encoding="utf-8", newline="")
+        _sync(temporary)
+        temporary.replace(self.file)
+
+
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as plain Python values, None for what is empty."""
+    columns = {name: [None if pd.isna(value) else value for value in table[name].tolist()] for name in table.columns}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _cell(value: Any) -> str:
+    """A value as it is read back: floats to the last bit, what is missing or not a number as nothing."""
+    if value is None or value != value:
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _csv(rows: list[list[str]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()
+
+
+def _sync(file: Path) -> None:
+    """Have the file's bytes on the disk before it is renamed, so that a power cut leaves the old one or the new."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())

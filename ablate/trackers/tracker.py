@@ -1,0 +1,64 @@
+"""What a tracker is: it shows a study's trials in another tool, and is made from the study's tables at any time."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from ablate.plan.config import Config
+from ablate.storage.folder import StudyFolder
+from ablate.storage.tables import Curve
+
+Row = dict[str, Any]  # of trials.csv, plain Python values, None for what is empty
+
+
+class Tracker(Protocol):
+    """Holds what the study's tables hold, and nothing that another study made.
+
+    `ablate.testing.trackers` holds the tests that every tracker passes.
+    """
+
+    def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
+        """Make the tracker hold these trials and no others: add what is missing, mend what is half-written or old."""
+        ...
+
+    def add(self, trial: Row, curve: Curve) -> None:
+        """Add an ended trial; one that is there already is left alone, and one that has been run again is replaced."""
+        ...
+
+    def close(self, report: Path | None) -> None:
+        """Write what is left to write.
+
+        Args:
+            report: the folder of the study's report; None if the sweep was interrupted.
+        """
+        ...
+
+
+class TrackerModule(Protocol):
+    """A file `ablate/trackers/<name>_tracker.py`. It may import what is slow: it is imported in a thread of its own."""
+
+    def open_tracker(self, folder: StudyFolder, config: Config, tell: Callable[[str], None]) -> Tracker:
+        """Open the tracker of a study.
+
+        Args:
+            config: where the tracker's store is.
+            tell: prints a line for the user.
+        """
+        ...
+
+
+def tracker_names() -> list[str]:
+    """Every tracker that there is."""
+    package = import_module("ablate.trackers")
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    return sorted(name.removesuffix("_tracker") for name in names if name.endswith("_tracker"))
+
+
+def tracker_module(name: str) -> ModuleType:
+    """The module of a tracker."""
+    return import_module(f"ablate.trackers.{name}_tracker")
