@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
+from ablate.cli.main import main
 from ablate.execution.processes import one_thread_each
 
 ROOT = Path(__file__).parent.parent
@@ -42,22 +47,66 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def command(tmp_path: Path, small_music: Path) -> Command:
-    """Run `python run_sweep.py` on the small data, with its results in the test's own folder.
+    """Run `python run_sweep.py` as a process of its own, with its results in the test's own folder.
 
     A small study takes the place of the defaults; options given to the call come after these, and so win.
     """
 
     def run(*options: str, small: bool = True) -> subprocess.CompletedProcess[str]:
         arguments = [*sweep_arguments(tmp_path, small_music), *options] if small else list(options)
-        return subprocess.run(
-            [sys.executable, str(ROOT / "run_sweep.py"), *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        return run_command(tmp_path, *arguments)
 
     return run
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, small_music: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """As `command`, but in this process, which spares the start of others: for all that is not about processes."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*options: str, small: bool = True) -> subprocess.CompletedProcess[str]:
+        arguments = [*sweep_arguments(tmp_path, small_music), *options] if small else list(options)
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of MLflow, when it is first imported
+            code = main([*arguments, "--executor", "serial"])
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -> Path:
+    """A folder with results/s, a study that ran straight through on two workers, and said.txt, what it printed.
+
+    It is made once for all processes of the tests, and never changed: a test that changes something copies it.
+    """
+    folder = shared_folder(tmp_path_factory) / "study"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "said.txt").exists():
+            folder.mkdir(exist_ok=True)
+            done = run_command(folder, *sweep_arguments(folder, small_music), "--jobs", "2")
+            assert done.returncode == 0, done.stderr
+            assert "Traceback" not in done.stderr
+            (folder / "said.txt").write_text(done.stdout + done.stderr)
+    return folder
+
+
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder of this run of the tests, the same for all of its processes."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python run_sweep.py` in a folder."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_sweep.py"), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
 
 
 def sweep_arguments(folder: Path, data: Path) -> list[str]:

@@ -55,71 +55,49 @@ def workers(pid: int) -> list[int]:
     return [child for child in descendants(pid) if is_worker(child)]
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -> Path:
-    """The results folder of a study that ran straight through, on two workers."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run_sweep.py"), *sweep_arguments(folder, small_music), "--jobs", "2"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    (folder / "said.txt").write_text(done.stdout + done.stderr)
-    return folder
-
-
-def test_a_study_leaves_all_that_design_says(uninterrupted: Path) -> None:
-    study = uninterrupted / "results" / "s"
-    trials, curves = tables(study)
-    assert list(StudyTables(study).trials().columns) == [column.name for column in TRIAL_COLUMNS]
+def test_a_study_leaves_all_that_design_says(study: Path) -> None:
+    folder = study / "results" / "s"
+    trials, curves = tables(folder)
+    assert list(StudyTables(folder).trials().columns) == [column.name for column in TRIAL_COLUMNS]
     assert trials.groupby("variant").size().to_dict() == {"SRN": 3, "V": 3}
     assert set(trials["state"]) == {"completed"}
     assert len(curves) == trials["epochs"].sum()
     for name in ("config.toml", "metadata.json", "optuna.journal", "report/index.html"):
-        assert (study / name).stat().st_size > 0
-    said = (uninterrupted / "said.txt").read_text()
+        assert (folder / name).stat().st_size > 0
+    said = (study / "said.txt").read_text()
     assert "report: " in said and "mlflow ui --backend-store-uri sqlite:///" in said
     for noise in ("alembic", "INFO", "WARNING", "Warning"):
         assert noise not in said
 
 
-def test_the_best_epoch_is_the_curves(uninterrupted: Path) -> None:
-    trials, curves = tables(uninterrupted / "results" / "s")
+def test_the_best_epoch_is_the_curves(study: Path) -> None:
+    trials, curves = tables(study / "results" / "s")
     best = curves.loc[curves.groupby(["variant", "index"])["validation"].idxmin()]
     merged = trials.merge(best, on=["variant", "index"], suffixes=("", "_curve"))
     assert (merged["validation"] == merged["validation_curve"]).all()
     assert (merged["best_epoch"] == merged["epoch"]).all()
 
 
-def test_the_same_command_again_trains_nothing(uninterrupted: Path, small_music: Path, tmp_path: Path) -> None:
+def test_the_same_command_again_trains_nothing(study: Path, sweep: Command, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    shutil.copytree(uninterrupted / "results", results)
+    shutil.copytree(study / "results", results)
     before = {file: file.read_bytes() for file in (results / "s").glob("*.csv")}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run_sweep.py"), *sweep_arguments(tmp_path, small_music)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    done = sweep()
     assert done.returncode == 0
     assert "complete: 6 trials; nothing to train" in done.stdout
     assert {file: file.read_bytes() for file in (results / "s").glob("*.csv")} == before
 
 
-def test_workers_and_order_do_not_matter(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
+def test_workers_and_order_do_not_matter(study: Path, command: Command, tmp_path: Path) -> None:
     """One worker, the variants the other way round, and in two commands: the same table."""
     assert command("--variants", "SRN", "--trials", "1").returncode == 0
     assert command("--variants", "SRN,V").returncode == 0
-    assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
+    assert_same(tables(tmp_path / "results" / "s"), tables(study / "results" / "s"))
 
 
 @pytest.mark.parametrize("victim", ["parent", "worker", "interrupt", "terminate"])
 def test_a_killed_study_resumes_to_the_same_table(
-    victim: str, uninterrupted: Path, command: Command, tmp_path: Path, small_music: Path
+    victim: str, study: Path, sweep: Command, tmp_path: Path, small_music: Path
 ) -> None:
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run_sweep.py"), *sweep_arguments(tmp_path, small_music)],
@@ -159,86 +137,84 @@ def test_a_killed_study_resumes_to_the_same_table(
         while any(Path(f"/proc/{pid}/cmdline").exists() for pid in pool) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not any(Path(f"/proc/{pid}/cmdline").exists() for pid in pool), "workers outlive their parent"
-    resumed = command()
+    resumed = sweep()
     assert resumed.returncode == 0, resumed.stderr
-    assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
+    assert_same(tables(tmp_path / "results" / "s"), tables(study / "results" / "s"))
 
 
-def test_a_half_written_row_is_dropped(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
-    shutil.copytree(uninterrupted / "results", tmp_path / "results")
+def test_a_half_written_row_is_dropped(study: Path, sweep: Command, tmp_path: Path) -> None:
+    shutil.copytree(study / "results", tmp_path / "results")
     file = tmp_path / "results" / "s" / "trials.csv"
     file.write_text(file.read_text()[:-40])
-    assert command().returncode == 0
-    assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
+    assert sweep().returncode == 0
+    assert_same(tables(tmp_path / "results" / "s"), tables(study / "results" / "s"))
 
 
-def test_trials_are_a_total(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
-    shutil.copytree(uninterrupted / "results", tmp_path / "results")
-    done = command("--trials", "4")
+def test_trials_are_a_total(study: Path, sweep: Command, tmp_path: Path) -> None:
+    shutil.copytree(study / "results", tmp_path / "results")
+    done = sweep("--trials", "4")
     assert done.returncode == 0 and "6 of 8 trials are there already" in done.stdout
     assert len(StudyTables(tmp_path / "results" / "s").trials()) == 8
 
 
-def test_a_command_may_ask_for_less_than_the_study_has(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
+def test_a_command_may_ask_for_less_than_the_study_has(study: Path, sweep: Command, tmp_path: Path) -> None:
     """Fewer variants and trials than are there: what is there stays, and only what is asked for is finished."""
-    shutil.copytree(uninterrupted / "results", tmp_path / "results")
+    shutil.copytree(study / "results", tmp_path / "results")
     file = tmp_path / "results" / "s" / "trials.csv"
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(line for line in lines if not line.startswith("music,V,1,")))
-    done = command("--variants", "V", "--trials", "2")
+    done = sweep("--variants", "V", "--trials", "2")
     assert done.returncode == 0, done.stderr
     assert "1 of 2 trials are there already" in done.stdout
-    assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
+    assert_same(tables(tmp_path / "results" / "s"), tables(study / "results" / "s"))
 
 
-def test_another_configuration_is_refused_with_the_difference(
-    uninterrupted: Path, command: Command, tmp_path: Path
-) -> None:
-    shutil.copytree(uninterrupted / "results", tmp_path / "results")
-    refused = command("--seed", "7")
+def test_another_configuration_is_refused_with_the_difference(study: Path, sweep: Command, tmp_path: Path) -> None:
+    shutil.copytree(study / "results", tmp_path / "results")
+    refused = sweep("--seed", "7")
     assert refused.returncode == 2
     assert "seed is 0 there and 7 here" in refused.stderr and "--fresh" in refused.stderr
-    assert_same(tables(tmp_path / "results" / "s"), tables(uninterrupted / "results" / "s"))
-    fresh = command("--seed", "7", "--fresh", "--trials", "1")
+    assert_same(tables(tmp_path / "results" / "s"), tables(study / "results" / "s"))
+    fresh = sweep("--seed", "7", "--fresh", "--trials", "1")
     assert fresh.returncode == 0
     assert len(StudyTables(tmp_path / "results" / "s").trials()) == 2
 
 
-def test_other_data_is_refused(uninterrupted: Path, command: Command, tmp_path: Path, small_music: Path) -> None:
-    shutil.copytree(uninterrupted / "results", tmp_path / "results")
+def test_other_data_is_refused(study: Path, sweep: Command, tmp_path: Path, small_music: Path) -> None:
+    shutil.copytree(study / "results", tmp_path / "results")
     other = tmp_path / "other.json"
     other.write_text(small_music.read_text().replace("[50, 57]", "[50, 58]").replace("[55, 62]", "[55, 63]"))
-    refused = command("--data", f"music={other}")
+    refused = sweep("--data", f"music={other}")
     assert refused.returncode == 2
     assert "made with other data for music" in refused.stderr
 
 
-def test_two_commands_on_one_study(command: Command, tmp_path: Path) -> None:
+def test_two_commands_on_one_study(sweep: Command, tmp_path: Path) -> None:
     from filelock import FileLock
 
     (tmp_path / "results").mkdir()
     with FileLock(tmp_path / "results" / ".s.lock"):
-        refused = command()
+        refused = sweep()
     assert refused.returncode == 2
     assert "is being run by another process" in refused.stderr
     assert not (tmp_path / "results" / "s").exists()
 
 
-def test_diverged_trials_are_results(command: Command, tmp_path: Path) -> None:
+def test_diverged_trials_are_results(sweep: Command, tmp_path: Path) -> None:
     config = tmp_path / "wild.toml"
     config.write_text("[search]\nlearning_rate = 1e36\n[training]\nepochs = 2\n")
-    done = command("--config", str(config), "--variants", "NOAF", "--trials", "2")
+    done = sweep("--config", str(config), "--variants", "NOAF", "--trials", "2")
     assert done.returncode == 0, done.stderr
     trials = StudyTables(tmp_path / "results" / "s").trials()
     assert set(trials["state"]) == {"diverged"} and trials["test"].isna().all()
-    assert "nothing to train" in command("--config", str(config), "--variants", "NOAF", "--trials", "2").stdout
+    assert "nothing to train" in sweep("--config", str(config), "--variants", "NOAF", "--trials", "2").stdout
 
 
-def test_an_exception_fails_its_trial_alone(command: Command, tmp_path: Path) -> None:
+def test_an_exception_fails_its_trial_alone(sweep: Command, tmp_path: Path) -> None:
     """A network too large for any memory: its trials fail with the reason, the traceback is kept, the exit is 1."""
     config = tmp_path / "huge.toml"
     config.write_text("[search]\nhidden_size = 1000000\n[training]\nepochs = 1\n")
-    done = command("--config", str(config), "--variants", "SRN", "--trials", "1")
+    done = sweep("--config", str(config), "--variants", "SRN", "--trials", "1")
     assert done.returncode == 1, done.stdout
     assert "trials failed" in done.stdout
     trials = StudyTables(tmp_path / "results" / "s").trials()
@@ -288,20 +264,20 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "results").exists()
 
 
-def test_results_that_cannot_be_written(command: Command, tmp_path: Path) -> None:
+def test_results_that_cannot_be_written(sweep: Command, tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where the folder should be")
-    done = command()
+    done = sweep()
     assert done.returncode == 2
     assert "results folder" in done.stderr and "cannot be written" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_folder_that_is_no_study_is_left_alone(command: Command, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_study_is_left_alone(sweep: Command, tmp_path: Path) -> None:
     mine = tmp_path / "results" / "s" / "thesis.tex"
     mine.parent.mkdir(parents=True)
     mine.write_text("years of work")
     for options in ((), ("--fresh",)):
-        done = command(*options)
+        done = sweep(*options)
         assert done.returncode == 2 and "holds no study" in done.stderr
     assert mine.read_text() == "years of work"
 
@@ -318,9 +294,9 @@ def test_answers_without_the_framework(options: list[str], tmp_path: Path) -> No
     assert done.stdout
 
 
-def test_dry_run_prints_the_draws_of_the_study(uninterrupted: Path, command: Command, tmp_path: Path) -> None:
+def test_dry_run_prints_the_draws_of_the_study(study: Path, command: Command, tmp_path: Path) -> None:
     shown = command("--dry-run").stdout
-    trials, _ = tables(uninterrupted / "results" / "s")
+    trials, _ = tables(study / "results" / "s")
     for rate in trials["learning_rate"]:
         assert f"{rate:.4g}" in shown
     assert not (tmp_path / "results").exists()

@@ -1,47 +1,34 @@
-"""Optuna's storage and MLflow are views of the tables: the same numbers, rebuildable at any time."""
+"""Optuna and MLflow hold what the tables hold, whatever had happened to them; and nothing else is touched."""
 
 from __future__ import annotations
 
 import shutil
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pandas as pd
 import pytest
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from ablate.storage.tables import StudyTables
+from ablate.plan.search_space import GREFF
+from ablate.storage.tables import Curve, StudyTables
+from ablate.testing.trackers import Held, check_tracker, example_trials
+from ablate.trackers.optuna_tracker import OptunaTracker, open_storage
+from ablate.trackers.tracker import Row
 from tests.conftest import Command
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # MLflow's own, when it is imported
+    from ablate.trackers.mlflow_tracker import MlflowClient, MlflowTracker
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -> Path:
-    """A finished study of two variants, one of whose trials diverge."""
-    import subprocess
-    import sys
-
-    from tests.conftest import ROOT, sweep_arguments
-
-    folder = tmp_path_factory.mktemp("views")
-    arguments = sweep_arguments(folder, small_music)
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run_sweep.py"), *arguments, "--trials", "2"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 def runs(results: Path, study: str = "s") -> list[Any]:
-    from mlflow import MlflowClient
-
     client = MlflowClient(f"sqlite:///{results / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(study)
     assert experiment is not None
@@ -50,8 +37,6 @@ def runs(results: Path, study: str = "s") -> list[Any]:
 
 def check_mlflow(results: Path) -> None:
     """Every number of the tables, to the last bit."""
-    from mlflow import MlflowClient
-
     client = MlflowClient(f"sqlite:///{results / 'mlflow.db'}")
     trials, curves = StudyTables(results / "s").trials(), StudyTables(results / "s").curves()
     found = runs(results)
@@ -101,51 +86,172 @@ def test_optuna_equals_the_tables(study: Path) -> None:
             assert len(trial.intermediate_values) == row["epochs"]
 
 
-def test_views_are_rebuilt_from_the_tables(study: Path, command: Command, tmp_path: Path) -> None:
+def test_trackers_are_rebuilt_from_the_tables(study: Path, sweep: Command, tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(study / "results" / "s", results / "s")
     for name in ("optuna.journal", "report"):
         path = results / "s" / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    done = command("--report-only", "--study", "s", small=False)
+    done = sweep("--report-only", "--study", "s", small=False)
     assert done.returncode == 0, done.stderr
     check_mlflow(results)
     assert (results / "s" / "report" / "index.html").exists()
     before = len(runs(results))
-    assert command("--report-only", "--study", "s", small=False).returncode == 0
+    assert sweep("--report-only", "--study", "s", small=False).returncode == 0
     assert len(runs(results)) == before
 
 
-def test_an_unreachable_server_does_not_stop_the_sweep(command: Command, tmp_path: Path) -> None:
-    done = command("--tracking-uri", "http://127.0.0.1:9", "--trials", "1")
+def test_an_unreachable_server_does_not_stop_the_sweep(sweep: Command, tmp_path: Path) -> None:
+    done = sweep("--tracking-uri", "http://127.0.0.1:9", "--trials", "1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("cannot be written, and the sweep goes on without it") == 1
     assert len(StudyTables(tmp_path / "results" / "s").trials()) == 2
     assert (tmp_path / "results" / "s" / "report" / "index.html").exists()
-    assert command("--report-only", "--study", "s", small=False).returncode == 0
+    assert sweep("--report-only", "--study", "s", small=False).returncode == 0
     assert len(runs(tmp_path / "results")) == 4  # two trials and their parents
 
 
-def test_a_lock_that_a_killed_run_left_is_no_hindrance(study: Path, command: Command, tmp_path: Path) -> None:
+def test_a_lock_that_a_killed_run_left_is_no_hindrance(study: Path, sweep: Command, tmp_path: Path) -> None:
     shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
     (tmp_path / "results" / "s" / "optuna.journal.lock").symlink_to("results/s/optuna.journal")
-    assert command("--report-only", "--study", "s", small=False).returncode == 0
+    assert sweep("--report-only", "--study", "s", small=False).returncode == 0
     assert not (tmp_path / "results" / "s" / "optuna.journal.lock").is_symlink()
 
 
-def test_an_optuna_database_takes_the_place_of_the_journal(command: Command, tmp_path: Path) -> None:
+def test_an_optuna_database_takes_the_place_of_the_journal(sweep: Command, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
-    assert command("--storage", url, "--trials", "2").returncode == 0
+    assert sweep("--storage", url, "--trials", "2").returncode == 0
     assert len(optuna.load_study(study_name="s/music/V", storage=url).get_trials()) == 2
     assert not (tmp_path / "results" / "s" / "optuna.journal").exists()
 
 
-def test_a_fresh_study_puts_its_old_runs_aside(command: Command, tmp_path: Path) -> None:
-    assert command("--trials", "1").returncode == 0
-    assert command("--trials", "1", "--fresh", "--seed", "5").returncode == 0
+def test_a_fresh_study_puts_its_old_runs_aside(sweep: Command, tmp_path: Path) -> None:
+    assert sweep("--trials", "1").returncode == 0
+    assert sweep("--trials", "1", "--fresh", "--seed", "5").returncode == 0
     found = runs(tmp_path / "results")
     assert {run.data.tags["seed"] for run in found if "seed" in run.data.tags} == {"5"}
     trials = pd.read_csv(tmp_path / "results" / "s" / "trials.csv")
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "results" / "s" / "optuna.journal")))
     (kept,) = optuna.load_study(study_name="s/music/V", storage=storage).get_trials()
     assert kept.value == trials.set_index("variant").loc["V", "validation"]
+
+
+# --- The contract.
+
+
+def optuna_held(storage: BaseStorage, study: str = "s") -> Held:
+    held: Held = {}
+    for summary in optuna.get_all_study_summaries(storage):
+        name, task, variant = summary.study_name.split("/")
+        if name != study:
+            continue
+        for trial in optuna.load_study(study_name=summary.study_name, storage=storage).get_trials():
+            key = (task, variant, trial.user_attrs["index"])
+            assert key not in held
+            state = {"COMPLETE": "completed", "PRUNED": "diverged", "FAIL": "failed"}[trial.state.name]
+            held[key] = (state, trial.value if state == "completed" else None)
+    return held
+
+
+@pytest.mark.parametrize("kind", ["journal", "database"])
+def test_the_optuna_tracker_keeps_to_the_contract(kind: str, tmp_path: Path) -> None:
+    journal = kind == "journal"
+    place = tmp_path / "o.journal" if journal else f"sqlite:///{tmp_path / 'o.db'}"
+
+    def open_tracker() -> OptunaTracker:
+        return OptunaTracker(open_storage(place), "s", "id-1", GREFF, {"music": "minimize"}, owns_storage=journal)
+
+    if not journal:
+        theirs = optuna.create_study(storage=open_storage(place), study_name="s/music/V")
+        theirs.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={"index": 0, "state": "completed"}))
+    check_tracker(open_tracker, lambda: optuna_held(open_storage(place), "s" if journal else "s (id-1)") | (
+        {} if journal else {key: value for key, value in optuna_held(open_storage(place)).items() if key[1] != "V"}
+    ))  # fmt: skip
+    if not journal:
+        (kept,) = optuna.load_study(study_name="s/music/V", storage=open_storage(place)).get_trials()
+        assert kept.value == 1.0, "another study's trials were touched"
+
+
+def mlflow_held(client: MlflowClient, experiment: str) -> Held:
+    held: Held = {}
+    for run in client.search_runs([experiment]):
+        if "ablate.trial" in run.data.tags:
+            task, variant, index = run.data.tags["ablate.trial"].split("/")
+            assert (task, variant, int(index)) not in held and run.info.status in ("FINISHED", "FAILED")
+            held[task, variant, int(index)] = run.data.tags["state"], run.data.metrics.get("best_validation")
+    return held
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> MlflowClient:
+    return MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'm.db'}")
+
+
+METADATA = {
+    "configuration": {"seed": 0, "training": {"epochs": 2}},
+    "variants": {},
+    "tasks": {"music": {"counts": {}, "frames": {}, "sha256": "0" * 64, "source": "a file"}},
+}
+
+
+def test_the_mlflow_tracker_keeps_to_the_contract(client: MlflowClient) -> None:
+    experiment = client.create_experiment("s")
+    check_tracker(lambda: MlflowTracker(client, experiment, METADATA), lambda: mlflow_held(client, experiment))
+
+
+def test_a_run_that_a_kill_left_half_written_is_written_anew(client: MlflowClient) -> None:
+    experiment = client.create_experiment("s")
+    trials = example_trials()
+    tracker = MlflowTracker(client, experiment, METADATA)
+    tracker.repair(trials)
+    whole = client.search_runs([experiment], filter_string="tags.`ablate.trial` = 'music/V/0'")[0]
+    client.delete_run(whole.info.run_id)
+    client.create_run(experiment, tags=whole.data.tags)  # RUNNING, without a metric
+    client.create_run(experiment, tags={**whole.data.tags, "ablate.trial": "music/V/1"})  # a second one
+    tracker = MlflowTracker(client, experiment, METADATA)
+    tracker.repair(trials)
+    tracker.close(None)
+    held = mlflow_held(client, experiment)
+    assert held == {(row["task"], row["variant"], row["index"]): (row["state"], row["validation"]) for row, _ in trials}
+
+
+def test_an_experiment_of_somebody_else_is_left_alone(sweep: Command, tmp_path: Path) -> None:
+    """On a server that others use, an experiment of the same name is theirs."""
+    uri = f"sqlite:///{tmp_path / 'shared.db'}"
+    client = MlflowClient(uri)
+    theirs = client.create_experiment("s", tags={"owner": "a colleague"})
+    run = client.create_run(theirs)
+    done = sweep("--tracking-uri", uri, "--trials", "1")
+    assert done.returncode == 0, done.stderr
+    assert "an experiment 's' of another study, which is left alone" in done.stdout
+    kept = client.get_experiment(theirs)
+    assert (kept.name, kept.lifecycle_stage) == ("s", "active") and kept.tags == {"owner": "a colleague"}
+    assert [each.info.run_id for each in client.search_runs([theirs])] == [run.info.run_id]
+    (ours,) = [each for each in client.search_experiments() if each.name.startswith("s (")]
+    assert len(mlflow_held(client, ours.experiment_id)) == 2
+    assert sweep("--tracking-uri", uri, "--trials", "2").returncode == 0
+    assert len(mlflow_held(client, ours.experiment_id)) == 4
+
+
+class Amnesiac(OptunaTracker):
+    """Adds a trial whenever it is asked to, without looking."""
+
+    def add(self, trial: Row, curve: Curve) -> None:
+        self._open(trial["task"], trial["variant"]).add_trial(self._frozen(trial, curve))
+
+
+class Lazy(OptunaTracker):
+    """Repairs nothing."""
+
+    def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("broken", [Amnesiac, Lazy])
+def test_a_broken_tracker_is_found_out(broken: type[OptunaTracker], tmp_path: Path) -> None:
+    file = tmp_path / "o.journal"
+    with pytest.raises(AssertionError):
+        check_tracker(
+            lambda: broken(open_storage(file), "s", "id-1", GREFF, {"music": "minimize"}, owns_storage=True),
+            lambda: optuna_held(open_storage(file)),
+        )

@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, metavar="N", help="worker processes, one thread each; one a core by default, or if 0"
     )
     where.add_argument("--backend", metavar="NAME", help="'auto', 'cpu' (compiled kernels) or 'reference'")
+    where.add_argument(
+        "--executor", metavar="NAME", help="'local' (worker processes) or 'serial' (this process, for a debugger)"
+    )
     where.add_argument("--tracking-uri", metavar="URI", help="an MLflow server instead of results/mlflow.db")
     where.add_argument("--storage", metavar="URL", help="an Optuna database instead of the study's journal file")
     instead = parser.add_argument_group("instead of a sweep").add_mutually_exclusive_group()

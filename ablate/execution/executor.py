@@ -48,10 +48,19 @@ def make_executor(name: str, plan: StudyPlan) -> Executor:
     Raises:
         UserError: there is no such executor.
     """
+    check_executor_name(name)
+    return import_module(f"ablate.execution.executors.{name}").make_executor(plan)
+
+
+def check_executor_name(name: str) -> None:
+    """Refuse the name of an executor that there is not.
+
+    Raises:
+        UserError: there is no such executor.
+    """
     known = executor_names()
     if name not in known:
-        raise UserError(f"unknown executor {name!r}; known: {', '.join(known)}")
-    return import_module(f"ablate.execution.executors.{name}").make_executor(plan)
+        raise UserError(f"executor is {name!r}; known: {', '.join(known)}")
 
 
 def executor_names() -> list[str]:

@@ -9,7 +9,7 @@ from ablate.data.load import own_copy, task_data
 from ablate.errors import UserError
 from ablate.execution.backends import choose_backends
 from ablate.execution.continuation import check_continuation, check_numerics
-from ablate.execution.executor import make_executor
+from ablate.execution.executor import check_executor_name, make_executor
 from ablate.execution.processes import stop_signals
 from ablate.execution.progress import ProgressDisplay
 from ablate.plan.config import Config
@@ -37,6 +37,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
     if folder.exists and not fresh:
         check_numerics(folder)  # both before the data is parsed, which may take a while
         folder.compare(config)
+    check_executor_name(config.executor)
     if config.storage:
         from ablate.trackers.optuna_tracker import open_storage  # slow to import
 
@@ -129,7 +130,7 @@ def _run(
             progress.known(at, row["state"], row["validation"])
     if there and trials:
         progress.tell(f"{len(there)} of {len(plan.trials())} trials are there already")
-    executor = make_executor("local", plan)
+    executor = make_executor(plan.config.executor, plan)
     try:
         with progress, stop_signals() as stopped:
             for result in executor.run(trials):

@@ -28,6 +28,7 @@ class Config:
     study: str = ""  # the folder under results/; the preset's name if empty
     jobs: int = 0  # worker processes, one thread each; 0: one a core
     backend: str = "auto"
+    executor: str = "local"  # what runs the trials: worker processes, or `serial`, this process
     tracking_uri: str = ""  # an MLflow server; the SQLite database under results/ if empty
     storage: str = ""  # an Optuna database; the journal file of the study if empty
     results: str = "results"

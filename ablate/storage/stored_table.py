@@ -39,7 +39,7 @@ class StoredTable:
         columns: in the order of the file.
         key: the columns that tell rows apart; of rows with the same key the last counts.
         renamed: today's names of columns that had another one in files of older versions.
-        seal_rows: how many rows the CSV file may hold before `tidy` seals them.
+        seal_rows: how many rows the CSV file may hold before `tidy` seals them; SEAL_ROWS if left out.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class StoredTable:
         columns: Sequence[Column],
         key: Sequence[str],
         renamed: dict[str, str] | None = None,
-        seal_rows: int = SEAL_ROWS,
+        seal_rows: int | None = None,
     ) -> None:
         self.file = file
         self.parts_folder = file.with_suffix("")
@@ -56,7 +56,7 @@ class StoredTable:
         self._dtypes: dict[str, Any] = {column.name: column.dtype for column in columns}
         self._key = list(key)
         self._renamed = renamed or {}
-        self._seal_rows = seal_rows
+        self._seal_rows = SEAL_ROWS if seal_rows is None else seal_rows
 
     def read(self) -> pd.DataFrame:
         """Every row, the last of each key, in the order of writing; without what a kill has left half-written."""
@@ -103,7 +103,7 @@ class StoredTable:
         if not whole:
             return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in self._dtypes.items()})
         old_names = {new: old for old, new in self._renamed.items()}
-        dtypes = self._dtypes | {old_names[name]: self._dtypes[name] for name in old_names}
+        dtypes: Any = self._dtypes | {old_names[name]: self._dtypes[name] for name in old_names}
         table = pd.read_csv(io.StringIO(whole), dtype=dtypes, keep_default_na=False, na_values=[""])
         return table.rename(columns=self._renamed)
 

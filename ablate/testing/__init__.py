@@ -1,0 +1,1 @@
+"""Contract suites that entries from outside run as well."""

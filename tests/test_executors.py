@@ -1,0 +1,50 @@
+"""Every executor that there is keeps to the contract; a broken one is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from ablate.execution.executor import Executor, TrialResult, executor_names, make_executor
+from ablate.execution.executors.serial import SerialExecutor
+from ablate.plan.random_streams import TrialId
+from ablate.testing.executors import check_executor
+
+
+@pytest.mark.parametrize("name", executor_names())
+def test_every_executor_keeps_to_the_contract(name: str) -> None:
+    check_executor(lambda plan: make_executor(name, plan))
+
+
+class Forgetful(SerialExecutor):
+    """Loses the last trial."""
+
+    def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
+        return super().run(trials[:-1])
+
+
+class Repeating(SerialExecutor):
+    """Gives the first result twice."""
+
+    def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
+        results = list(super().run(trials))
+        yield from results[:1] + results
+
+
+class Rounding(SerialExecutor):
+    """Changes the last bit of a score, as another precision would."""
+
+    def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
+        for result in super().run(trials):
+            row: dict[str, Any] = result.row
+            if row["test"] is not None:
+                row["test"] *= 1 + 2**-52
+            yield result
+
+
+@pytest.mark.parametrize("broken", [Forgetful, Repeating, Rounding])
+def test_a_broken_executor_is_found_out(broken: type[Executor]) -> None:
+    with pytest.raises(AssertionError):
+        check_executor(broken)
