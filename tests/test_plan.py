@@ -16,7 +16,7 @@ from ablate.errors import UserError
 from ablate.plan.config import Config
 from ablate.plan.config_file import load_config
 from ablate.plan.random_streams import RandomStreams, TrialId
-from ablate.plan.search_space import GREFF, Range, sample_hyperparameters
+from ablate.plan.search_space import GREFF_SEARCH_SPACE, Range, sample_hyperparameters
 from ablate.plan.study_plan import TaskConfig, make_plan
 
 
@@ -41,17 +41,17 @@ def test_a_stream_is_its_name() -> None:
 
 
 def test_paired_draws_are_shared_by_the_variants() -> None:
-    assert sample_hyperparameters(dict(GREFF), streams_of("V")) == sample_hyperparameters(
-        dict(GREFF), streams_of("FGR")
+    assert sample_hyperparameters(dict(GREFF_SEARCH_SPACE), streams_of("V")) == sample_hyperparameters(
+        dict(GREFF_SEARCH_SPACE), streams_of("FGR")
     )
-    assert sample_hyperparameters(dict(GREFF), streams_of("V", paired=False)) != sample_hyperparameters(
-        dict(GREFF), streams_of("FGR", paired=False)
+    assert sample_hyperparameters(dict(GREFF_SEARCH_SPACE), streams_of("V", paired=False)) != sample_hyperparameters(
+        dict(GREFF_SEARCH_SPACE), streams_of("FGR", paired=False)
     )
 
 
 def test_draws_never_change() -> None:
     """Values that published studies rest on: a change here makes every study another one."""
-    drawn = sample_hyperparameters(dict(GREFF), streams_of("V", 3, seed=1))
+    drawn = sample_hyperparameters(dict(GREFF_SEARCH_SPACE), streams_of("V", 3, seed=1))
     assert drawn == {
         "hidden_size": 46,
         "learning_rate": pytest.approx(0.0031747737998791864),
@@ -64,11 +64,11 @@ def test_a_table_changes_only_the_ends_that_it_names(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text("[search]\nhidden_size = { low = 30 }\nlearning_rate = { high = 0.2 }\n")
     space = load_config(file, {}).search
-    assert space["hidden_size"] == replace(GREFF["hidden_size"], low=30, high=100)
-    assert space["learning_rate"] == replace(GREFF["learning_rate"], low=4e-3, high=0.2)
+    assert space["hidden_size"] == replace(GREFF_SEARCH_SPACE["hidden_size"], low=30, high=100)
+    assert space["learning_rate"] == replace(GREFF_SEARCH_SPACE["learning_rate"], low=4e-3, high=0.2)
     # A number is fixed as a whole, so that a table over it starts from Greff's range.
     over = load_config(file, {"preset": "smoke"}).search
-    assert over["hidden_size"] == replace(GREFF["hidden_size"], low=30)
+    assert over["hidden_size"] == replace(GREFF_SEARCH_SPACE["hidden_size"], low=30)
 
 
 def test_a_name_is_told_from_a_group_by_its_spelling() -> None:
@@ -78,15 +78,15 @@ def test_a_name_is_told_from_a_group_by_its_spelling() -> None:
 
 
 def test_fixing_one_hyperparameter_leaves_the_others_alone() -> None:
-    free = sample_hyperparameters(dict(GREFF), streams_of())
-    fixed = sample_hyperparameters({**GREFF, "learning_rate": 0.1}, streams_of())
+    free = sample_hyperparameters(dict(GREFF_SEARCH_SPACE), streams_of())
+    fixed = sample_hyperparameters({**GREFF_SEARCH_SPACE, "learning_rate": 0.1}, streams_of())
     assert fixed == {**free, "learning_rate": 0.1}
 
 
 def test_the_ranges_are_greffs() -> None:
     """Log-uniform, log-uniform, 1 - log-uniform and uniform: the quantiles of each say so."""
-    drawn = [sample_hyperparameters(dict(GREFF), streams_of(index=index)) for index in range(2000)]
-    columns = {name: np.sort([trial[name] for trial in drawn]) for name in GREFF}
+    drawn = [sample_hyperparameters(dict(GREFF_SEARCH_SPACE), streams_of(index=index)) for index in range(2000)]
+    columns = {name: np.sort([trial[name] for trial in drawn]) for name in GREFF_SEARCH_SPACE}
     assert columns["hidden_size"][0] >= 20 and columns["hidden_size"][-1] <= 200
     assert all(size == int(size) for size in columns["hidden_size"])
     medians = {name: float(np.median(column)) for name, column in columns.items()}
@@ -103,7 +103,7 @@ def test_layers_of_configuration(tmp_path: Path) -> None:
     config = load_config(file, {"trials": 3})
     assert (config.trials, config.training.epochs, config.paired) == (3, 9, False)
     assert config.search["hidden_size"] == 50
-    assert config.search["learning_rate"] == GREFF["learning_rate"]
+    assert config.search["learning_rate"] == GREFF_SEARCH_SPACE["learning_rate"]
     assert load_config(file, {"preset": "smoke"}).preset == "smoke"
 
 
@@ -237,7 +237,7 @@ def test_data_for_a_task_that_is_not_swept_are_refused() -> None:
 def test_a_study_keeps_what_was_asked_for_before() -> None:
     one = load_config(None, {"tasks": ["text"], "variants": ["V", "NP"], "data": {"text": "a.txt"}, "trials": 2})
     other = load_config(None, {"tasks": ["music"], "variants": ["GRU", "V"], "trials": 3})
-    joined = one.joined(other)
+    joined = one.extended_by(other)
     assert (joined.tasks, joined.variants, joined.trials) == (("text", "music"), ("V", "NP", "GRU"), 3)
     assert joined.data == {"text": "a.txt"}
 

@@ -14,7 +14,7 @@ import pytest
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from ablate.plan.search_space import GREFF
+from ablate.plan.search_space import GREFF_SEARCH_SPACE
 from ablate.storage.tables import Curve, StudyTables
 from ablate.testing.trackers import Held, check_tracker, example_trials
 from ablate.trackers.optuna_tracker import OptunaTracker, open_storage
@@ -139,11 +139,11 @@ def test_a_fresh_study_puts_its_old_runs_aside(sweep: Command, tmp_path: Path) -
 # --- The contract.
 
 
-def optuna_held(storage: BaseStorage, study: str = "s") -> Held:
+def optuna_held(storage: BaseStorage, study: str = "s", without: str = "") -> Held:
     held: Held = {}
     for summary in optuna.get_all_study_summaries(storage):
         name, task, variant = summary.study_name.split("/")
-        if name != study:
+        if name != study or summary.study_name == without:
             continue
         for trial in optuna.load_study(study_name=summary.study_name, storage=storage).get_trials():
             key = (task, variant, trial.user_attrs["index"])
@@ -153,22 +153,38 @@ def optuna_held(storage: BaseStorage, study: str = "s") -> Held:
     return held
 
 
+def make_optuna_tracker(kind: type[OptunaTracker], place: Path | str, owns_storage: bool) -> OptunaTracker:
+    directions = {"music": "minimize"}
+    return kind(open_storage(place), "s", "id-1", GREFF_SEARCH_SPACE, directions, owns_storage=owns_storage)
+
+
 @pytest.mark.parametrize("kind", ["journal", "database"])
 def test_the_optuna_tracker_keeps_to_the_contract(kind: str, tmp_path: Path) -> None:
     journal = kind == "journal"
     place = tmp_path / "o.journal" if journal else f"sqlite:///{tmp_path / 'o.db'}"
 
     def open_tracker() -> OptunaTracker:
-        return OptunaTracker(open_storage(place), "s", "id-1", GREFF, {"music": "minimize"}, owns_storage=journal)
+        return OptunaTracker(
+            open_storage(place), "s", "id-1", GREFF_SEARCH_SPACE, {"music": "minimize"}, owns_storage=journal
+        )
 
+    theirs = ""
     if not journal:
-        theirs = optuna.create_study(storage=open_storage(place), study_name="s/music/V")
-        theirs.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={"index": 0, "state": "completed"}))
-    check_tracker(open_tracker, lambda: optuna_held(open_storage(place), "s" if journal else "s (id-1)") | (
-        {} if journal else {key: value for key, value in optuna_held(open_storage(place)).items() if key[1] != "V"}
-    ))  # fmt: skip
+        theirs = "s/music/V"
+        created = optuna.create_study(storage=open_storage(place), study_name=theirs)
+        created.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={"index": 0, "state": "completed"}))
+    # Where the name of an Optuna study is taken, this study's has its id in it; other names are as ever.
+    names = ["s"] if journal else ["s", "s (id-1)"]
+
+    def read() -> Held:
+        held: Held = {}
+        for name in names:
+            held |= optuna_held(open_storage(place), name, without=theirs)
+        return held
+
+    check_tracker(open_tracker, read)
     if not journal:
-        (kept,) = optuna.load_study(study_name="s/music/V", storage=open_storage(place)).get_trials()
+        (kept,) = optuna.load_study(study_name=theirs, storage=open_storage(place)).get_trials()
         assert kept.value == 1.0, "another study's trials were touched"
 
 
@@ -252,6 +268,8 @@ def test_a_broken_tracker_is_found_out(broken: type[OptunaTracker], tmp_path: Pa
     file = tmp_path / "o.journal"
     with pytest.raises(AssertionError):
         check_tracker(
-            lambda: broken(open_storage(file), "s", "id-1", GREFF, {"music": "minimize"}, owns_storage=True),
+            lambda: broken(
+                open_storage(file), "s", "id-1", GREFF_SEARCH_SPACE, {"music": "minimize"}, owns_storage=True
+            ),
             lambda: optuna_held(open_storage(file)),
         )

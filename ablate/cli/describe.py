@@ -14,7 +14,7 @@ from ablate.definitions.registry import Registry
 from ablate.definitions.task import TASKS, Task
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
-from ablate.execution.estimate import MEASURED, estimate
+from ablate.execution.estimate import MEASURED_VARIANT, estimate
 from ablate.plan.config import Config
 from ablate.plan.presets import PRESETS
 from ablate.plan.study_plan import StudyPlan
@@ -105,7 +105,7 @@ def _describe_variant(variant: Variant) -> str:
 def _describe_task(task: Task, config: Config) -> str:
     plan = StudyPlan(config, [task], list(VARIANTS)[:1])
     task_config = plan.task_config(task)
-    data = task_data(plan, task, _tell)
+    data = task_data(plan, task, _print_progress)
     better = "lower" if task.direction == "minimize" else "higher"
     counts = [
         f"{split} {len(each):,} sequences, {int(each.lengths.sum()):,} frames" for split, each in data.splits.items()
@@ -138,7 +138,7 @@ def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _tell(what: str, done: int, total: int) -> None:
+def _print_progress(what: str, done: int, total: int) -> None:
     if done in (0, total):
         print(f"{what}: {done}/{total}", file=sys.stderr)
 
@@ -186,7 +186,7 @@ def _own_settings(plan: StudyPlan) -> dict[str, str]:
     return found
 
 
-def time_needed(plan: StudyPlan) -> str:
+def time_estimate(plan: StudyPlan) -> str:
     """How long the plan would take on this machine, which is measured for it."""
     seconds, costs = estimate(plan)
     workers = plan.config.workers
@@ -197,7 +197,7 @@ def time_needed(plan: StudyPlan) -> str:
     return (
         f"\ntime: at most about {_hours(seconds / workers)} on {workers} worker{'s' if workers > 1 else ''}, "
         f"{_hours(seconds)} of one core\n"
-        f"  measured on this machine for a trial of {MEASURED} that does not stop early: {measured}\n"
+        f"  measured on this machine for a trial of {MEASURED_VARIANT} that does not stop early: {measured}\n"
         "  other variants in proportion to the arithmetic of a step; without kernels, written texts and the report"
     )
 

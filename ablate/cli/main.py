@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
-        print(f"\ninterrupted; what is finished is kept. Go on with: {_again(words)}", file=sys.stderr)
+        print(f"\ninterrupted; what is finished is kept. Go on with: {_resume_command(words)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -110,13 +110,13 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         from ablate.cli import describe as catalogue
 
         print(catalogue.dry_run(plan), flush=True)
-        print(catalogue.time_needed(plan))
+        print(catalogue.time_estimate(plan))
         return 0
     from ablate.execution.sweep import run_study
 
     failed = run_study(plan, fresh=fresh, command=f"python run_sweep.py {shlex.join(words)}".strip())
     if failed:
-        print(f"{failed} trials failed; see {config.folder}/failures. To try them again: {_again(words)}")
+        print(f"{failed} trials failed; see {config.folder}/failures. To try them again: {_resume_command(words)}")
     if not config.tracking_uri:
         print(f"MLflow: mlflow ui --backend-store-uri sqlite:///{config.results}/mlflow.db")
     return EXIT_FAILED if failed else 0
@@ -141,6 +141,6 @@ def _data(words: list[str]) -> dict[str, str]:
     return paths
 
 
-def _again(words: list[str]) -> str:
+def _resume_command(words: list[str]) -> str:
     """The command that goes on with this study: the same, but it must not start the study anew."""
     return shlex.join(["python", "run_sweep.py", *(word for word in words if word != "--fresh")])

@@ -20,10 +20,10 @@ def task_data(plan: StudyPlan, task: Task, progress: ProgressCallback) -> Datase
     """
     if task.generate is not None:
         return trial_data(plan, task, TrialId(task.name, plan.variants[0].name, 0))
-    return open_dataset(task, own_copy(plan, task), plan.task_config(task).settings, default_cache_folder(), progress)
+    return open_dataset(task, user_path(plan, task), plan.task_config(task).settings, default_cache_folder(), progress)
 
 
-def own_copy(plan: StudyPlan, task: Task) -> Path | None:
+def user_path(plan: StudyPlan, task: Task) -> Path | None:
     """The path of the user's own copy of a task's data."""
     path = plan.config.data.get(task.name)
     return Path(path).expanduser() if path else None

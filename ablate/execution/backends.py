@@ -33,7 +33,7 @@ def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str
             progress.step("compiling kernels", done + 1, len(names))
             backends[futures[future]], reason = future.result()
             if reason:
-                progress.tell(reason)
+                progress.print_line(reason)
     return backends
 
 

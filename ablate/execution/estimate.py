@@ -20,7 +20,7 @@ from ablate.plan.config import Config
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan, make_plan
 
-MEASURED = "V"
+MEASURED_VARIANT = "V"
 FRAMES = 2_000  # of the training data, and of the validation data, that are timed
 TRIALS = 2_000  # at most so many are looked at; they stand for all
 
@@ -54,7 +54,7 @@ def estimate(plan: StudyPlan) -> tuple[float, dict[str, Costs]]:
         known = costs[trial.task]
         logarithm = np.interp(math.log(N), [math.log(size) for size, _ in known], [math.log(cost) for _, cost in known])
         M = sizes[trial.task]
-        total += math.exp(logarithm) * _work(VARIANTS[trial.variant], M, N) / _work(VARIANTS[MEASURED], M, N)
+        total += math.exp(logarithm) * _work(VARIANTS[trial.variant], M, N) / _work(VARIANTS[MEASURED_VARIANT], M, N)
     return total * len(trials) / len(looked_at), costs
 
 
@@ -89,7 +89,7 @@ def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     from ablate.training.optimiser import make_optimiser
     from ablate.training.trial import evaluate, make_network, train_epoch
 
-    task_config, variant, trial = plan.task_config(task), VARIANTS[MEASURED], plan.trials()[0]
+    task_config, variant, trial = plan.task_config(task), VARIANTS[MEASURED_VARIANT], plan.trials()[0]
     backend, _ = choose_engine(variant.trace, variant.name, plan.config.backend)
     layer = make_layer(variant.equations, variant.trace, variant.name, backend)
     hyperparameters = {**plan.hyperparameters(trial), "hidden_size": N, "learning_rate": 1e-6}

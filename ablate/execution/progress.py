@@ -20,7 +20,7 @@ FEWEST = 5  # trials that must have ended before the time left is told
 
 
 @dataclass
-class _Count:
+class _TrialCounts:
     total: int = 0
     done: int = 0
     failed: int = 0
@@ -48,18 +48,18 @@ class _Count:
 class ProgressDisplay:
     """The progress of a study: counts by task and variant, best validation score, time left.
 
-    Use it as a context; `tell` prints a line above the display, `add` counts a finished trial.
+    Use it as a context; `print_line` prints a line above the display, `add` counts a finished trial.
     """
 
     def __init__(self, trials: list[TrialId], directions: Mapping[str, str] | None = None, stream: Any = None) -> None:
         """Args: directions: by task, `maximize` where a higher score is better."""
         self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
-        self._counts: dict[tuple[str, str], _Count] = {}
+        self._counts: dict[tuple[str, str], _TrialCounts] = {}
         for trial in trials:
             better = max if (directions or {}).get(trial.task) == "maximize" else min
-            self._counts.setdefault((trial.task, trial.variant), _Count(better=better)).total += 1
-        one = next(iter(self._counts.values()), _Count())
-        self._all = _Count(total=len(trials), better=one.better)  # its best is only shown where there is one task
+            self._counts.setdefault((trial.task, trial.variant), _TrialCounts(better=better)).total += 1
+        one = next(iter(self._counts.values()), _TrialCounts())
+        self._all = _TrialCounts(total=len(trials), better=one.better)  # its best is only shown where there is one task
         self._live: Live | None = None
         self._first_end = self._last_line = time.monotonic()
         self._ran = 0
@@ -77,7 +77,7 @@ class ProgressDisplay:
         elif self._ran:
             self._line()
 
-    def tell(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line; it stays when the display moves on."""
         self._console.print(text, markup=False)
 
@@ -88,7 +88,7 @@ class ProgressDisplay:
             end = "\r" if self._console.is_terminal and done < total else "\n"
             self._console.print(f"{what}: {done}/{total}", end=end, markup=False)
 
-    def known(self, trial: TrialId, state: str, validation: float | None) -> None:
+    def add_earlier(self, trial: TrialId, state: str, validation: float | None) -> None:
         """Count a trial that an earlier run of the command has finished."""
         self._counts[trial.task, trial.variant].add(state, validation)
         # Scores of different tasks do not compare, so that a total of several has no best.
@@ -96,7 +96,7 @@ class ProgressDisplay:
 
     def add(self, trial: TrialId, state: str, validation: float | None) -> None:
         """Count a trial that has just ended."""
-        self.known(trial, state, validation)
+        self.add_earlier(trial, state, validation)
         if not self._ran:
             self._first_end = time.monotonic()
         self._ran += 1
@@ -126,13 +126,13 @@ class ProgressDisplay:
             table.add_row(task, variant, *count.cells())
         return Group(table, Text(f"{self._all.words()}  {self._left()}"))
 
-    def _shown(self) -> list[tuple[tuple[str, str], _Count]]:
+    def _shown(self) -> list[tuple[tuple[str, str], _TrialCounts]]:
         """Every task and variant, or, where the terminal is too small for them, every task."""
         if len(self._counts) <= self._console.size.height - 5:
             return list(self._counts.items())
-        by_task: dict[tuple[str, str], _Count] = {}
+        by_task: dict[tuple[str, str], _TrialCounts] = {}
         for (task, _), count in self._counts.items():
-            total = by_task.setdefault((task, "all"), _Count(better=count.better))
+            total = by_task.setdefault((task, "all"), _TrialCounts(better=count.better))
             for name in ("total", "done", "failed", "diverged"):
                 setattr(total, name, getattr(total, name) + getattr(count, name))
             bests = [best for best in (total.best, count.best) if best is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ablate.data.load import own_copy, task_data
+from ablate.data.load import task_data, user_path
 from ablate.errors import UserError
 from ablate.execution.backends import choose_backends
 from ablate.execution.continuation import check_continuation, check_numerics
@@ -43,7 +43,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
 
         open_storage(config.storage)
     for task in plan.tasks:
-        if (path := own_copy(plan, task)) is not None:
+        if (path := user_path(plan, task)) is not None:
             task.fingerprint(path)  # refuses a bad path before the slow parsing
     metadata = study_metadata(plan, {task.name: task_data(plan, task, progress.step) for task in plan.tasks}, command)
     metadata["numerics_version"] = NUMERICS_VERSION
@@ -57,17 +57,17 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
         folder.tables.tidy()
         missing = _missing(plan, folder)
         if not missing and folder.report_is_current:
-            progress.tell(f"study {folder.name!r} is complete: {len(plan.trials())} trials; nothing to train")
-            progress.tell(f"report: {folder.report_file}")
+            progress.print_line(f"study {folder.name!r} is complete: {len(plan.trials())} trials; nothing to train")
+            progress.print_line(f"report: {folder.report_file}")
             return 0
         if missing:
             plan = replace(plan, backends=choose_backends(plan, progress))
-        trackers = BackgroundTrackers(folder, config, progress.tell)
+        trackers = BackgroundTrackers(folder, config, progress.print_line)
         trackers.repair(folder.tables.rows())
         _run(plan, folder, progress, missing, trackers)
         report = report_study(folder)
         trackers.close(report.parent)
-        progress.tell(f"report: {report}")
+        progress.print_line(f"report: {report}")
         return len(_missing(plan, folder))
     finally:
         folder.unlock()
@@ -127,9 +127,9 @@ def _run(
     for row, _ in folder.tables.rows():
         at = TrialId(row["task"], row["variant"], row["index"])
         if at in there:
-            progress.known(at, row["state"], row["validation"])
+            progress.add_earlier(at, row["state"], row["validation"])
     if there and trials:
-        progress.tell(f"{len(there)} of {len(plan.trials())} trials are there already")
+        progress.print_line(f"{len(there)} of {len(plan.trials())} trials are there already")
     executor = make_executor(plan.config.executor, plan)
     try:
         with progress, stop_signals() as stopped:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import UserError
-from ablate.plan.search_space import GREFF, Range
+from ablate.plan.search_space import GREFF_SEARCH_SPACE, Range
 from ablate.plan.training_config import TrainingConfig, require
 
 BACKENDS = ("auto", "cpu", "reference")
@@ -35,7 +35,7 @@ class Config:
     data: dict[str, str] = field(default_factory=dict)  # the user's own copies, by task
     preset: str = "default"
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    search: dict[str, Range | float] = field(default_factory=lambda: dict(GREFF))
+    search: dict[str, Range | float] = field(default_factory=lambda: dict(GREFF_SEARCH_SPACE))
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by task: of its data, or in training's place
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class Config:
             **{f"settings.{task}.{key}": value for task, own in self.settings.items() for key, value in own.items()},
         }
 
-    def joined(self, other: Config) -> Config:
+    def extended_by(self, other: Config) -> Config:
         """Another configuration of the same study, with what this one asks for besides."""
 
         def union(key: str) -> tuple[str, ...]:

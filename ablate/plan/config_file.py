@@ -12,7 +12,7 @@ from ablate.definitions.task import TASKS, Task
 from ablate.errors import UserError
 from ablate.plan.config import Config
 from ablate.plan.presets import PRESETS
-from ablate.plan.search_space import GREFF, parse_entry
+from ablate.plan.search_space import GREFF_SEARCH_SPACE, parse_distribution
 from ablate.plan.training_config import TrainingConfig
 
 # Keys that had another name before; their order in a file does not matter.
@@ -49,7 +49,7 @@ def _config_of(from_file: dict[str, Any], place_of_file: str, options: dict[str,
     for layer, place in ((PRESETS[preset], "preset"), (from_file, place_of_file), (options, "command line")):
         _merge(merged, layer, place)
     training = TrainingConfig(**merged.pop("training", {}))
-    search = {**GREFF, **merged.pop("search", {})}
+    search = {**GREFF_SEARCH_SPACE, **merged.pop("search", {})}
     return Config(**merged, training=training, search=search)
 
 
@@ -80,8 +80,8 @@ def _merge(into: dict[str, Any], layer: dict[str, Any], place: str) -> None:
                     task = TASKS[inner]
                     section.setdefault(task.name, {}).update(_settings_of(task, entry, place))
                 elif key == "search":
-                    _known(inner, GREFF, place, "search.")
-                    section[inner] = parse_entry(inner, entry, section.get(inner))
+                    _known(inner, GREFF_SEARCH_SPACE, place, "search.")
+                    section[inner] = parse_distribution(inner, entry, section.get(inner))
                 else:
                     section[inner] = _typed(TrainingConfig, inner, entry, place, "training.")
         else:
@@ -95,7 +95,7 @@ def _settings_of(task: Task, own: Any, place: str) -> dict[str, Any]:
     prefix, training = f"settings.{task.name}.", get_type_hints(TrainingConfig)
     kinds = {**{key: type(value) for key, value in task.choices.items()}, **training}
     for key in own:
-        if key in GREFF:
+        if key in GREFF_SEARCH_SPACE:
             raise UserError(f"{place}: {prefix}{key}: hyperparameters are drawn for all tasks alike; set search.{key}")
         _known(key, kinds, place, prefix)
     found = {key: _of_kind(kinds[key], value, f"{place}: {prefix}{key}") for key, value in own.items()}

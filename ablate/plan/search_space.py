@@ -40,13 +40,13 @@ class Range:
 
 
 # Greff et al. 2017, section IV-C.
-GREFF: dict[str, Range] = {
+GREFF_SEARCH_SPACE: dict[str, Range] = {
     "hidden_size": Range(20, 200, "log", integer=True),
     "learning_rate": Range(1e-6, 1e-2, "log"),
     "momentum": Range(0.01, 1.0, "one-minus-log"),
     "input_noise": Range(0.0, 1.0),
 }
-HYPERPARAMETERS = tuple(GREFF)
+HYPERPARAMETERS = tuple(GREFF_SEARCH_SPACE)
 
 # What a value must obey to be trained with: lower bound, upper bound, and in words.
 _VALID = {
@@ -65,15 +65,15 @@ def sample_hyperparameters(space: dict[str, Range | float], streams: RandomStrea
     }
 
 
-def parse_entry(name: str, value: Any, below: Range | float | None = None) -> Range | float:
+def parse_distribution(name: str, value: Any, default: Range | float | None = None) -> Range | float:
     """One entry of the configuration's `[search]`: a number fixes it, a table gives low, high and scale.
 
-    What a table leaves out stays as it is `below`, or as in Greff's ranges.
+    What a table leaves out stays as in `default`, or as in Greff's ranges.
 
     Raises:
         UserError: the entry is not of that form, or leads out of what can be trained.
     """
-    standard = below if isinstance(below, Range) else GREFF[name]
+    standard = default if isinstance(default, Range) else GREFF_SEARCH_SPACE[name]
     if isinstance(value, Range):
         return value
     if isinstance(value, dict):
@@ -108,5 +108,5 @@ def _check(name: str, value: float) -> None:
     open_below, open_above = name == "learning_rate", name == "momentum"
     if not (low <= value <= high) or (open_below and value <= low) or (open_above and value >= high):
         raise UserError(f"search.{name} allows {value:g}; a {name.replace('_', ' ')} must be {words}")
-    if GREFF[name].integer and value != round(value):
+    if GREFF_SEARCH_SPACE[name].integer and value != round(value):
         raise UserError(f"search.{name} is {value:g}; it must be a whole number")

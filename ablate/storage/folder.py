@@ -80,7 +80,7 @@ class StudyFolder:
             shutil.rmtree(self.path)
         elif self.exists:
             self.compare(config)
-            config = self.config().joined(config)
+            config = self.config().extended_by(config)
         elif self.path.exists() and any(self.path.iterdir()):
             raise UserError(f"{self.path} is not empty and holds no study; give --study another name")
         try:

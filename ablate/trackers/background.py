@@ -12,7 +12,7 @@ from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
 from ablate.trackers.tracker import Row, Tracker, tracker_module, tracker_names
 
-Tell = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 class BackgroundTrackers:
@@ -20,11 +20,11 @@ class BackgroundTrackers:
 
     Args:
         config: where their stores are.
-        tell: prints a line.
+        print_line: prints a line.
     """
 
-    def __init__(self, folder: StudyFolder, config: Config, tell: Tell) -> None:
-        self._threads = [_TrackerThread(name, folder, config, tell) for name in tracker_names()]
+    def __init__(self, folder: StudyFolder, config: Config, print_line: PrintLine) -> None:
+        self._threads = [_TrackerThread(name, folder, config, print_line) for name in tracker_names()]
 
     def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
         """As `Tracker.repair`."""
@@ -47,9 +47,9 @@ class BackgroundTrackers:
 class _TrackerThread(threading.Thread):
     """Does one tracker's work in order; the first error ends it, and is told once."""
 
-    def __init__(self, name: str, folder: StudyFolder, config: Config, tell: Tell) -> None:
+    def __init__(self, name: str, folder: StudyFolder, config: Config, print_line: PrintLine) -> None:
         super().__init__(name=f"tracker {name}", daemon=True)
-        self._tracker_name, self._folder, self._config, self._tell = name, folder, config, tell
+        self._tracker_name, self._folder, self._config, self._print_line = name, folder, config, print_line
         self._work: queue.SimpleQueue[Callable[[Tracker], None] | None] = queue.SimpleQueue()
         self.start()
 
@@ -64,12 +64,12 @@ class _TrackerThread(threading.Thread):
     def run(self) -> None:
         try:
             # Imported here, since the libraries behind trackers are slow to import.
-            tracker = tracker_module(self._tracker_name).open_tracker(self._folder, self._config, self._tell)
+            tracker = tracker_module(self._tracker_name).open_tracker(self._folder, self._config, self._print_line)
             while (work := self._work.get()) is not None:
                 work(tracker)
         except Exception as error:  # whatever goes wrong with a tracker, the tables have everything
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-            self._tell(
+            self._print_line(
                 f"the {self._tracker_name} tracker cannot be written, and the sweep goes on without it; "
                 f"--report-only rebuilds it from the tables later ({reason})"
             )

@@ -37,13 +37,13 @@ TRIAL, STUDY_ID, PARENT = "ablate.trial", "ablate.study_id", "mlflow.parentRunId
 SOURCE = {"mlflow.source.name": "run_sweep.py", "mlflow.source.type": "LOCAL"}
 
 
-def open_tracker(folder: StudyFolder, config: Config, tell: Callable[[str], None]) -> MlflowTracker:
+def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str], None]) -> MlflowTracker:
     """The tracker of a study: on the server of the configuration, or in the database of the results folder."""
     uri = config.tracking_uri or folder.mlflow_uri
     # A server keeps artifacts itself; beside a database of our own they go into a folder of our own.
     location = None if config.tracking_uri else folder.mlflow_artifacts.resolve().as_uri()
     client = MlflowClient(tracking_uri=uri)
-    experiment = _open_experiment(client, folder.name, folder.id, folder.replaced_ids, location, tell)
+    experiment = _open_experiment(client, folder.name, folder.id, folder.replaced_ids, location, print_line)
     return MlflowTracker(client, experiment, folder.metadata())
 
 
@@ -53,7 +53,7 @@ def _open_experiment(
     study_id: str,
     replaced_ids: Collection[str],
     artifact_location: str | None,
-    tell: Callable[[str], None],
+    print_line: Callable[[str], None],
 ) -> str:
     """The id of the study's experiment, which is made if need be. Nothing that another study made is touched."""
     own = next(iter(client.search_experiments(filter_string=f"tags.`{STUDY_ID}` = '{study_id}'")), None)
@@ -69,7 +69,9 @@ def _open_experiment(
         client.delete_experiment(holder.experiment_id)
     elif holder is not None:
         name = f"{study} ({study_id[:8]})"
-        tell(f"MLflow has an experiment {study!r} of another study, which is left alone; this study's is {name!r}")
+        print_line(
+            f"MLflow has an experiment {study!r} of another study, which is left alone; this study's is {name!r}"
+        )
     tags = {STUDY_ID: study_id, "mlflow.experimentKind": "custom_model_development"}  # the UI's layout
     return client.create_experiment(name, artifact_location=artifact_location, tags=tags)
 

@@ -29,7 +29,7 @@ STUDY_ID = "ablate.study_id"  # the attribute that says which study made an Optu
 COPIED = ("test", "best_epoch", "epochs", "parameters", "seconds", "reason")  # columns kept as attributes
 
 
-def open_tracker(folder: StudyFolder, config: Config, tell: Callable[[str], None]) -> OptunaTracker:
+def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str], None]) -> OptunaTracker:
     """The tracker of a study: in the database of the configuration, or in a journal file of the study's folder."""
     metadata = folder.metadata()
     directions = {name: task["direction"] for name, task in metadata["tasks"].items()}

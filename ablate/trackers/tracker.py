@@ -42,12 +42,12 @@ class Tracker(Protocol):
 class TrackerModule(Protocol):
     """A file `ablate/trackers/<name>_tracker.py`. It may import what is slow: it is imported in a thread of its own."""
 
-    def open_tracker(self, folder: StudyFolder, config: Config, tell: Callable[[str], None]) -> Tracker:
+    def open_tracker(self, folder: StudyFolder, config: Config, print_line: Callable[[str], None]) -> Tracker:
         """Open the tracker of a study.
 
         Args:
             config: where the tracker's store is.
-            tell: prints a line for the user.
+            print_line: prints a line for the user.
         """
         ...
 

@@ -19,7 +19,7 @@ from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
 
 # Trials that a worker has at hand: one more than it runs, so that it never waits for its parent, which writes.
-AHEAD = 2
+PREFETCHED = 2
 
 
 @dataclass
@@ -83,7 +83,7 @@ class LocalExecutor:
         try:
             if not worker.trials and not waiting:
                 worker.connection.send(None)
-            while waiting and len(worker.trials) < (AHEAD if len(waiting) >= len(self._workers) else 1):
+            while waiting and len(worker.trials) < (PREFETCHED if len(waiting) >= len(self._workers) else 1):
                 worker.trials.append(waiting.popleft())
                 worker.connection.send(worker.trials[-1])
         except OSError:
