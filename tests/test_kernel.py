@@ -11,16 +11,17 @@ import torch
 
 from ablate.cell.compiled import CompiledLayer
 from ablate.cell.emit import emit
-from ablate.cell.engine import choose_engine, prepare_kernel
+from ablate.cell.backend import choose_engine, prepare_kernel
 from ablate.cell.kernel import compile_kernel
 from ablate.cell.language import exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh
 from ablate.cell.lower import lower
-from ablate.cell.numeric import compiled
-from ablate.cell.numeric import exp as kernel_exp
-from ablate.cell.numeric import sigmoid as kernel_sigmoid
-from ablate.cell.numeric import tanh as kernel_tanh
+from ablate.cell.cpu.primitives import compiled
+from ablate.cell.cpu.primitives import exp as kernel_exp
+from ablate.cell.cpu.primitives import sigmoid as kernel_sigmoid
+from ablate.cell.cpu.primitives import tanh as kernel_tanh
 from ablate.cell.reference import ReferenceLayer
-from ablate.cell.trace import Trace, trace
+from ablate.cell.trace import Trace
+from ablate.cell.tracer import trace
 from ablate.cell.typeset import text
 from ablate.definitions.variant import Variant
 from tests.test_variants import every_variant, layer_of
@@ -176,7 +177,7 @@ def test_a_fault_of_the_compiler_stops_no_other_variant(monkeypatch: pytest.Monk
     def fail(*_: object) -> None:
         raise ValueError("boom\nand more")
 
-    monkeypatch.setattr("ablate.cell.engine.prepare_kernel", fail)
+    monkeypatch.setattr("ablate.cell.backend.prepare_kernel", fail)
     assert choose_engine(trace(everything, "everything"), "everything", "auto") == (
         "reference",
         "variant everything runs in the reference engine: its kernel cannot be compiled (ValueError: boom)",

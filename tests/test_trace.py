@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ablate.cell.language import maximum, minimum, relu, sigmoid, softplus, tanh
-from ablate.cell.trace import trace
+from ablate.cell.tracer import trace
 from ablate.cell.typeset import text
 from ablate.definitions.variant import VARIANTS
 from ablate.errors import UserError
