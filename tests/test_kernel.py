@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy
 import torch
 
-from ablate.cell.compiled import CompiledLayer
-from ablate.cell.emit import emit
-from ablate.cell.backend import choose_engine, prepare_kernel
-from ablate.cell.kernel import compile_kernel
-from ablate.cell.language import exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh
-from ablate.cell.lower import lower
+from ablate.cell.cpu.layer import CompiledLayer
+from ablate.cell.backend import choose_backend
+from ablate.cell.cpu.backend import prepare_kernel
+from ablate.cell.cpu.cache_path import is_ready
+from ablate.cell.cpu.codegen import generate
+from ablate.cell.cpu.kernel import compile_kernel
+from ablate.cell.language import Primitive, exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh
+from ablate.cell.lower import Program, lower
 from ablate.cell.cpu.primitives import compiled
 from ablate.cell.cpu.primitives import exp as kernel_exp
 from ablate.cell.cpu.primitives import sigmoid as kernel_sigmoid
@@ -99,7 +103,7 @@ def everything(x, h, s, w):
 def test_every_word_has_its_derivative(B: int) -> None:
     equations = trace(everything, "everything")
     assert equations.stages == 3
-    kernel = prepare_kernel(equations, "everything")
+    kernel = prepare_kernel(everything, equations, "everything")
     compare(equations, CompiledLayer(kernel), ReferenceLayer(everything, equations), T=30, B=B, M=4, N=9)
 
 
@@ -113,7 +117,7 @@ def test_a_map_may_read_a_map() -> None:
     equations = trace(nested, "nested")
     assert text(equations)[1] == "n = tanh(W_n x + R_n (R_m (h'*r) + b_m) + R_2n (W_k x + b_k) + b_n)"
     assert text(equations)[-1] == "c = k - c'"
-    kernel = prepare_kernel(equations, "nested")
+    kernel = prepare_kernel(nested, equations, "nested")
     compare(equations, CompiledLayer(kernel), ReferenceLayer(nested, equations), T=10, B=2, M=4, N=9)
 
 
@@ -125,7 +129,7 @@ def test_names_of_the_equations_may_be_those_of_the_kernel() -> None:
         return T, a
 
     equations = trace(clash, "clash")
-    kernel = prepare_kernel(equations, "clash")
+    kernel = prepare_kernel(clash, equations, "clash")
     compare(equations, CompiledLayer(kernel), ReferenceLayer(clash, equations), T=10, B=2, M=4, N=9)
 
 
@@ -153,9 +157,9 @@ def test_single_precision_functions_are_exact_to_rounding(ours: object, exact: o
 
 
 def test_the_generated_source_quotes_the_equations() -> None:
-    source = emit(lower(trace(everything, "everything")), "everything")
+    source = generate(lower(trace(everything, "everything")), "everything")
     assert "g = sigmoid(W_g x + R_g h' + p*s' + b_g)" in source
-    assert "row_g[n] = g" in source
+    assert "row_v_g[n] = v_g" in source
 
 
 def test_damaged_entries_are_made_anew(tmp_path: Path) -> None:
@@ -163,34 +167,75 @@ def test_damaged_entries_are_made_anew(tmp_path: Path) -> None:
         return tanh(w.h(x, h))
 
     equations = trace(small, "small")
-    compile_kernel(equations, "small", tmp_path)
+    compile_kernel(small, equations, "small", tmp_path)
     (file,) = tmp_path.glob("small_*.py")
     source = file.read_text()
     file.write_text(source[:100])
     for kept in (tmp_path / "__pycache__").glob("small_*.nbi"):
         kept.write_bytes(kept.read_bytes()[:20])
-    compile_kernel(equations, "small", tmp_path)
+    compile_kernel(small, equations, "small", tmp_path)
     assert file.read_text() == source
+
+
+def everything_traced() -> Trace:
+    return trace(everything, "everything")
 
 
 def test_a_fault_of_the_compiler_stops_no_other_variant(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ValueError("boom\nand more")
 
-    monkeypatch.setattr("ablate.cell.backend.prepare_kernel", fail)
-    assert choose_engine(trace(everything, "everything"), "everything", "auto") == (
+    monkeypatch.setattr("ablate.cell.cpu.backend.prepare_kernel", fail)
+    assert choose_backend(everything, everything_traced(), "everything", "auto") == (
         "reference",
-        "variant everything runs in the reference engine: its kernel cannot be compiled (ValueError: boom)",
+        "variant everything runs on the reference backend: its kernel cannot be compiled; please report this, "
+        "with the equations and this line: ValueError: boom",
     )
 
 
-def test_what_no_kernel_is_made_for_runs_in_the_reference() -> None:
-    def three(x, h, w):
-        return maximum(maximum(w.a(x), w.b(h)), h)
+def test_what_no_kernel_is_made_for_runs_on_the_reference() -> None:
+    sine = Primitive("sin", sympy.sin, lambda v: v.sin())
 
-    assert choose_engine(trace(three, "three"), "three", "auto") == (
-        "reference",
-        "variant three runs in the reference engine: "
-        "a minimum or maximum of more than two vectors; write it in two steps",
-    )
-    assert choose_engine(trace(three, "three"), "three", "reference") == ("reference", "")
+    def foreign(x, h, w):
+        return sine(w.a(x, h))
+
+    def imaginary(x, h, w):
+        return tanh(w.a(x, h)) * sqrt(h * 0 - 1)
+
+    for equations, reason in (
+        (foreign, "no kernel is made for the function sin; use the functions of ablate.cell.language instead"),
+        (
+            imaginary,
+            "an equation holds I, which is not a real number; "
+            "look for a root or logarithm of something negative, or a division by zero",
+        ),
+    ):
+        name = equations.__name__
+        traced = trace(equations, name)
+        message = f"variant {name} runs on the reference backend: {reason}"
+        assert choose_backend(equations, traced, name, "auto") == ("reference", message)
+        assert choose_backend(equations, traced, name, "reference") == ("reference", "")
+
+
+def test_a_kernel_that_disagrees_is_not_admitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def right(x, h, w):
+        return tanh(w.a(x, h)) * 0.5
+
+    def wrong(program: Program, name: str) -> str:
+        return generate(program, name).replace("type(0.5)", "type(0.501)")
+
+    traced = trace(right, "right")
+    monkeypatch.setattr("ablate.cell.cpu.kernel.generate", wrong)
+    monkeypatch.setattr("ablate.cell.cpu.backend.kernel_folder", lambda: tmp_path)
+    for _ in range(2):  # the second time it is in the cache, and still not ready
+        backend, reason = choose_backend(right, traced, "right", "auto")
+        assert backend == "reference"
+        assert re.fullmatch(
+            r"variant right runs on the reference backend: its kernel disagrees with its equations \(the output is "
+            r"off by 0.00\d of its size in double precision over 5 steps\); please report this, with the equations",
+            reason,
+        )
+        assert not is_ready(traced, "right", tmp_path)
+    monkeypatch.undo()
+    compile_kernel(right, traced, "right", tmp_path)
+    assert is_ready(traced, "right", tmp_path)

@@ -26,7 +26,9 @@ class Weights:
             if name.endswith("__"):
                 return object.__getattribute__(self, name)
             raise EquationError(f"w.{name}: the name of a weight cannot start with two underscores")
-        return _WeightName(object.__getattribute__(self, "(recorder)"), name)
+        recorder: Recorder = object.__getattribute__(self, "(recorder)")
+        recorder.mentioned[name] = None
+        return _WeightName(recorder, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise EquationError(f"w.{name} is assigned to; weights are learned, so give the value a name of its own")
@@ -62,6 +64,7 @@ class Recorder:
         self.maps: dict[str, AffineMap] = {}
         self.vectors: dict[str, Weight] = {}
         self.equations: list[Equation] = []
+        self.mentioned: dict[str, None] = {}  # names of weights, in use or not
         self._weight_owners = dict.fromkeys(_OUTPUT_LAYER, "the network's output layer")
         self._stages: dict[sympy.Symbol, int] = dict.fromkeys([INPUT, *self.state_symbols.values()], -1)
 
@@ -139,16 +142,19 @@ class Recorder:
         if not maps:
             what = "no new state depends on a map" if self.maps else "no map is named"
             raise EquationError(f"{what}; a cell reads its input by one, such as w.z(x, y)")
+        vectors = [names.value(name) for name in self.vectors if names.value(name) in live]
         dead = [names.written(each.symbol) for each in self.equations if each.symbol not in live]
         return Trace(
             states=tuple(self.state_symbols.values()),
             maps=tuple(sorted(maps, key=_what_it_reads)),
-            vectors=tuple(each for name, each in self.vectors.items() if names.value(name) in live),
+            vectors=tuple(self.vectors[each.name] for each in vectors),
             equations=tuple(each for each in self.equations if each.symbol in live),
             outputs=outputs,
             dead_values=tuple(dict.fromkeys(dead)),
             dead_maps=tuple(name for name, each in self.maps.items() if each.symbol not in live),
-            dead_vectors=tuple(name for name in self.vectors if names.value(name) not in live),
+            dead_vectors=tuple(
+                name for name in self.mentioned if name not in self.maps and names.value(name) not in vectors
+            ),
         )
 
     def _arguments(self, name: str, arguments: tuple[Any, ...]) -> tuple[sympy.Expr, ...]:

@@ -86,6 +86,7 @@ def _run_naming_locals(function: Callable[..., Any], arguments: list[Any], bind:
                     bind(name, value)
             return name_locals
 
+        frame.f_trace_opcodes = True  # after each assignment, also where several stand on a line
         return name_locals
 
     outer = sys.gettrace()

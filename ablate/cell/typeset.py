@@ -134,8 +134,7 @@ def _lines(
         return made
 
     def show(expression: sympy.Expr) -> str:
-        shown = expression.xreplace(spelled).xreplace(renamed)
-        return prints.doprint(shown)
+        return prints.doprint(expression.xreplace({**renamed, **spelled}))
 
     def spell(each: AffineMap) -> sympy.Expr:
         terms = [

@@ -72,7 +72,14 @@ class Vector:
     def __lt__(self, other: Any) -> bool:
         return bool(self)
 
-    __gt__ = __le__ = __ge__ = __lt__
+    __gt__ = __le__ = __ge__ = __eq__ = __ne__ = __lt__
+    __hash__ = object.__hash__
+
+    def __iadd__(self, other: Any) -> Vector:
+        # A tensor would be changed in place, together with every other value that shares its memory.
+        raise EquationError("an equation changes a value in place: write c = c + z instead of c += z")
+
+    __isub__ = __imul__ = __itruediv__ = __ipow__ = __iadd__
 
 
 def apply_elementwise(operation: str, symbolic: Callable[..., sympy.Expr], *operands: Any) -> Vector:
