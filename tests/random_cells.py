@@ -23,19 +23,21 @@ from ablate.cell import language
 from ablate.cell.cpu.kernel import Kernel, compile_kernel
 from ablate.cell.cpu.layer import CompiledLayer
 from ablate.cell.reference import ReferenceLayer
-from ablate.cell.self_check import cases, check_layers, evaluate
+from ablate.cell.self_check import cases, check_layers
 from ablate.cell.trace import Trace
 from ablate.cell.tracer import trace
 from ablate.errors import UserError
 
 # Names that a compiler might use itself, and names that are unusual.
-LOCALS = """c_1 c_2 c_0 c_minus_1 c_1_over_3 d_z d_c d_y d_x row_c row_z R0 v0 v1 v2 v_y v_c v2_c s_y m_z a_z a_a y_prev c_prev
-    z_ z__ _z values states kept saved_for_backward d_values carry before width t b n a T B N x np math exp log sqrt tanh
-    sigmoid relu softplus maximum minimum kernel bias range abs float forward backward multiply_into number_0 matrix_0
-    lambda_ None_ self w_p I E S pi zoo oo Symbol σ ζ naïve type print i j""".split()
-STATES = "y h c n s c_ y_ d values v0 t T N np exp σ b_ a_z y_prev i_ i bias state_ x_".split()
-MAPS = "z f o a b n x bias weight values T N advance _products _t c_1 σ prev 2z".replace(" 2z", "").split()
-VECTORS = "p p_f u bias_ _recorder advance_ items keys x_x q row_y w w_w y_y θ trace".split()
+LOCALS = (
+    "c_1 c_2 c_0 c_minus_1 c_1_over_3 d_z d_c d_y d_x row_c row_z R0 v0 v1 v2 v_y v_c v2_c s_y m_z a_z a_a y_prev c_prev "
+    "z_ z__ _z values states kept saved_for_backward d_values d_state d_previous carry before width t b n a T B N x np "
+    "math exp log sqrt tanh sigmoid relu softplus maximum minimum kernel bias range abs float forward backward "
+    "multiply_into number_0 matrix_0 w_p w_v_p lambda_ None_ self I E S pi zoo oo Symbol σ ζ naïve type print i j"
+)
+STATES = "y h c n s c_ y_ d values v0 t T N np exp σ b_ a_z y_prev i_ i bias state_ x_"
+MAPS = "z f o a b n x bias weight values T N advance _products _t c_1 σ prev"
+VECTORS = "p p_f u bias_ _recorder advance_ items keys x_x q row_y w w_w y_y θ trace"
 
 UNARY = (
     "L.tanh({})",
@@ -84,11 +86,11 @@ class _CellWriter:
 
     def __init__(self, draw: Callable[[Any], Any]) -> None:
         self.draw = draw
-        self.states = draw(st.lists(st.sampled_from(STATES), min_size=1, max_size=4, unique=True))
-        self.vectors = draw(st.lists(st.sampled_from(VECTORS), min_size=0, max_size=3, unique=True))
-        free = [name for name in LOCALS if name not in self.states and name not in self.vectors]
+        self.states = draw(st.lists(st.sampled_from(STATES.split()), min_size=1, max_size=4, unique=True))
+        self.vectors = draw(st.lists(st.sampled_from(VECTORS.split()), min_size=0, max_size=3, unique=True))
+        free = [name for name in LOCALS.split() if name not in self.states and name not in self.vectors]
         self.locals = draw(st.lists(st.sampled_from(free), min_size=1, max_size=6, unique=True))
-        self.map_names = draw(st.permutations(MAPS))
+        self.map_names = draw(st.permutations(MAPS.split()))
         self.maps: list[str] = []  # the calls of maps so far
         self.bound = list(self.states)
 
@@ -142,7 +144,7 @@ class _CellWriter:
             if target not in self.bound:
                 self.bound.append(target)
         new = []
-        for state in self.states:
+        for _ in self.states:
             kind = self.draw(st.integers(0, 3))
             new.append(f"L.tanh({self.expression(2)})" if kind else self.pick(self.bound))
         if not self.maps:
@@ -207,8 +209,11 @@ def check_finite_differences(traced: Trace, reference: ReferenceLayer) -> None:
     """
     case, expected = next(cases(traced, reference, 3))
     names = [name for name in expected if name.startswith("the gradient")]
-    leaves = [case.x, *case.state, *(stack.weight(case.weights[stack.key], k) for stack in traced.stacks
-              for k in range(len(stack.weights)))]
+    leaves = [
+        case.x,
+        *case.state,
+        *(stack.weight(case.weights[stack.key], k) for stack in traced.stacks for k in range(len(stack.weights))),
+    ]
     errors = []
     for attempt in range(4):
         generator = torch.Generator().manual_seed(attempt)

@@ -11,23 +11,24 @@ import pytest
 import sympy
 import torch
 
-from ablate.cell.cpu.layer import CompiledLayer
-from ablate.cell.backend import choose_backend
+from ablate.cell.backend import BACKENDS, choose_backend, load_backend
 from ablate.cell.cpu.backend import prepare_kernel
 from ablate.cell.cpu.cache_path import is_ready
 from ablate.cell.cpu.codegen import generate
 from ablate.cell.cpu.kernel import compile_kernel
-from ablate.cell.language import Primitive, exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh
-from ablate.cell.lower import Program, lower
+from ablate.cell.cpu.layer import CompiledLayer
 from ablate.cell.cpu.primitives import compiled
 from ablate.cell.cpu.primitives import exp as kernel_exp
 from ablate.cell.cpu.primitives import sigmoid as kernel_sigmoid
 from ablate.cell.cpu.primitives import tanh as kernel_tanh
+from ablate.cell.language import Primitive, exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh
+from ablate.cell.lower import Program, lower
 from ablate.cell.reference import ReferenceLayer
 from ablate.cell.trace import Trace
 from ablate.cell.tracer import trace
 from ablate.cell.typeset import text
-from ablate.definitions.variant import Variant
+from ablate.definitions.variant import VARIANTS, Variant
+from ablate.testing.backends import check_backend
 from tests.test_variants import every_variant, layer_of
 
 
@@ -239,3 +240,28 @@ def test_a_kernel_that_disagrees_is_not_admitted(tmp_path: Path, monkeypatch: py
     monkeypatch.undo()
     compile_kernel(right, traced, "right", tmp_path)
     assert is_ready(traced, "right", tmp_path)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["V", "FGR", "GRU-lib", "IndRNN", "sLSTM"])
+def test_backends_keep_their_contract(backend: str, name: str) -> None:
+    check_backend(load_backend(backend).make_layer, VARIANTS[name])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_backends_keep_their_contract_in_single_precision(backend: str) -> None:
+    check_backend(load_backend(backend).make_layer, VARIANTS["V"], torch.float32, 1e-4)
+
+
+def test_a_backend_that_is_wrong_is_told_by_its_array() -> None:
+    def off_by_a_little(equations: object, traced: Trace, name: str) -> object:
+        layer = ReferenceLayer(VARIANTS["V"].equations, traced)
+
+        def run(x: torch.Tensor, weights: dict[str, torch.Tensor], state: tuple[torch.Tensor, ...]) -> object:
+            y, last = layer(x, weights | {"p_o": weights["p_o"] * 1.001}, state)
+            return y, last
+
+        return run
+
+    with pytest.raises(AssertionError, match=r"V: the output \(T 1, B 1, M 1, N 1\) is off by"):
+        check_backend(off_by_a_little, VARIANTS["V"])  # type: ignore[arg-type]

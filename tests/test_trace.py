@@ -69,7 +69,7 @@ def test_a_map_may_go_without_bias_and_input() -> None:
 
 def test_what_no_new_state_depends_on_is_left_out() -> None:
     def dead(x, y, c, w):
-        q = tanh(w.q(x, y)) * w.p_q  # nothing reads it
+        q = tanh(w.q(x, y)) * w.p_q  # noqa: F841  # nothing reads it
         z = tanh(w.z(x, y))
         c = z + c  # nor this
         return z * sigmoid(w.o(x, y)), z
@@ -87,7 +87,7 @@ def test_what_no_new_state_depends_on_is_left_out() -> None:
 
 def test_names_are_written_down_wherever_they_are_bound() -> None:
     def line(x, y, w):
-        a = tanh(w.a(x, y)); b = a * y; a = b + 1  # noqa: E702
+        a = tanh(w.a(x, y)); b = a * y; a = b + 1  # fmt: skip  # noqa: E702
         return a * b
 
     assert text(trace(line, "line")) == [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 
@@ -26,6 +27,11 @@ class not_below_(sympy.Function):  # noqa: N801
     nargs = 2
 
 
+def _sign(v: sympy.Expr, e: sympy.Expr) -> sympy.Expr:
+    up: Any = above_(e, 0)
+    return up - above_(-e, 0)
+
+
 # The derivative of each function in terms of its value v and its argument e.
 DERIVATIVES: dict[type[sympy.Function], Callable[[sympy.Expr, sympy.Expr], sympy.Expr]] = {
     sympy.tanh: lambda v, e: 1 - v * v,
@@ -34,7 +40,7 @@ DERIVATIVES: dict[type[sympy.Function], Callable[[sympy.Expr, sympy.Expr], sympy
     sympy.log: lambda v, e: 1 / e,
     relu_: lambda v, e: above_(v, 0),
     softplus_: lambda v, e: sigmoid_(e),
-    sympy.Abs: lambda v, e: above_(e, 0) - above_(-e, 0),  # SymPy makes it of sqrt(e ** 2)
+    sympy.Abs: _sign,  # SymPy makes it of sqrt(e ** 2)
 }
 
 

@@ -14,27 +14,32 @@ import sympy
 from ablate.cell.vector import Vector, apply_elementwise
 
 
+def _argument(call: sympy.Function) -> Any:
+    """What a function of one number is called with; SymPy evaluates constants through it."""
+    return call.args[0]
+
+
 class sigmoid_(sympy.Function):  # noqa: N801  SymPy names functions in lower case
     """The logistic function, kept whole: SymPy would print and differentiate its quotient."""
 
     nargs = 1
 
     def _eval_evalf(self, prec: int) -> Any:
-        return (1 / (1 + sympy.exp(-self.args[0])))._eval_evalf(prec)
+        return (1 / (1 + sympy.exp(-_argument(self))))._eval_evalf(prec)
 
 
 class relu_(sympy.Function):  # noqa: N801
     nargs = 1
 
     def _eval_evalf(self, prec: int) -> Any:
-        return (sympy.Max(self.args[0], 0))._eval_evalf(prec)
+        return sympy.Max(_argument(self), 0)._eval_evalf(prec)
 
 
 class softplus_(sympy.Function):  # noqa: N801
     nargs = 1
 
     def _eval_evalf(self, prec: int) -> Any:
-        return (sympy.log(1 + sympy.exp(self.args[0])))._eval_evalf(prec)
+        return sympy.log(1 + sympy.exp(_argument(self)))._eval_evalf(prec)
 
 
 class Primitive:

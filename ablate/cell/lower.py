@@ -11,6 +11,7 @@ SymPy takes the derivative, so that the backward pass is made of assignments too
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 
@@ -124,7 +125,7 @@ class _Flattener:
                 first, *others = expression.args
                 for other in others:
                     first = self._name(expression.func(first, other))
-                return first
+                return first  # type: ignore[return-value]
             is_call = True
         else:
             is_call = isinstance(expression, sympy.Function) and bool(expression.free_symbols)
@@ -132,7 +133,7 @@ class _Flattener:
 
     def _power(self, base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
         """A power that is neither whole nor a square root: of roots where it can be, else by the logarithm."""
-        denominator = exponent.q if exponent.is_Rational else 0
+        denominator = exponent.q if isinstance(exponent, sympy.Rational) else 0
         if denominator and denominator & (denominator - 1) == 0:
             return self._name(sympy.Pow(base, sympy.Rational(1, 2), evaluate=False)) ** (2 * exponent)
         return sympy.exp(exponent * self._name(sympy.log(base, evaluate=False)))
@@ -159,7 +160,7 @@ def _in_order(trace: Trace, flat: _Flattener) -> list[Equation]:
     for each in flat.assignments:
         visit(each.symbol)
     needed = {*trace.outputs, *flat.vectors.values()}
-    waiting = list(needed)
+    waiting: list[Any] = list(needed)
     while waiting:
         each = by_symbol.get(waiting.pop())
         new = each.expression.free_symbols - needed if each else set()

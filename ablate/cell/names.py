@@ -90,6 +90,5 @@ def state_names(arguments: Iterable[str]) -> dict[str, str]:
     arguments = list(arguments)
     short = [argument.rstrip("_") or argument for argument in arguments]
     return {
-        argument: name if short.count(name) == 1 else argument
-        for argument, name in zip(arguments, short, strict=True)
+        argument: name if short.count(name) == 1 else argument for argument, name in zip(arguments, short, strict=True)
     }

@@ -65,7 +65,7 @@ class Recorder:
         self.vectors: dict[str, Weight] = {}
         self.equations: list[Equation] = []
         self.mentioned: dict[str, None] = {}  # names of weights, in use or not
-        self._weight_owners = dict.fromkeys(_OUTPUT_LAYER, "the network's output layer")
+        self._weight_owners: dict[str, str] = dict.fromkeys(_OUTPUT_LAYER, "the network's output layer")
         self._stages: dict[sympy.Symbol, int] = dict.fromkeys([INPUT, *self.state_symbols.values()], -1)
 
     def claim_vector(self, name: str) -> None:

@@ -93,7 +93,8 @@ def apply_elementwise(operation: str, symbolic: Callable[..., sympy.Expr], *oper
         if isinstance(operand, Vector):
             if operand.size != "N":
                 raise EquationError(
-                    f"{operation} is given the input, which has M numbers, not N; only a map such as w.z(x, ...) can read it"
+                    f"{operation} is given the input, which has M numbers, not N; "
+                    "only a map such as w.z(x, ...) can read it"
                 )
             expressions.append(operand.expression)
         elif isinstance(operand, int | float) and not isinstance(operand, bool):

@@ -93,9 +93,7 @@ def check_kernel(equations: Callable[..., Any], kernel: Kernel, source: str) -> 
 
     trace = kernel.program.trace
     uncompiled = Kernel(kernel.program, run_uncompiled(source))
-    found = check_layers(
-        trace, ReferenceLayer(equations, trace), CompiledLayer(uncompiled), CompiledLayer(kernel)
-    )
+    found = check_layers(trace, ReferenceLayer(equations, trace), CompiledLayer(uncompiled), CompiledLayer(kernel))
     if found:
         raise KernelDisagreesError(found)
 

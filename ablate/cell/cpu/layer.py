@@ -122,7 +122,7 @@ class CompiledBoundLayer:
         return self._workspaces[T, B]
 
     def buffer(self, name: str, rows: int, *shape: int) -> Tensor:
-        """An array over the steps of a workspace, cut from the buffer of this name, which holds `rows` numbers a step."""
+        """An array over the steps of a workspace, cut from the buffer of this name; `rows` is its numbers a step."""
         if name not in self._buffers:
             self._buffers[name] = self.like.new_empty(rows * self._capacity)
         size = int(np.prod(shape))
