@@ -88,6 +88,7 @@ def check_bound_layer(make_layer: MakeLayer, variant: Cell, dtype: torch.dtype, 
         for place, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
             what = "outputs and states" if place <= states else "gradients"
             _compare(variant, f"{what} of a bound layer, {attempt} pass", ours, theirs, tolerance)
+    bound.forward(case.x, case.state)
     assert bound.backward(case.d_y, case.d_last)[0] is None, f"{variant.name}: a gradient of x that was not asked for"
 
 

@@ -64,6 +64,7 @@ def compile_kernel(equations: Callable[..., Any], trace: Trace, name: str, folde
             part = file.with_suffix(".part")
             part.write_text(source, encoding="utf-8")
             part.replace(file)
+            _load.cache_clear()
         try:
             kernel = Kernel(program, _load(file))
             _compile(kernel)
