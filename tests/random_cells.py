@@ -30,10 +30,11 @@ from ablate.errors import UserError
 
 # Names that a compiler might use itself, and names that are unusual.
 LOCALS = (
-    "c_1 c_2 c_0 c_minus_1 c_1_over_3 d_z d_c d_y d_x row_c row_z R0 v0 v1 v2 v_y v_c v2_c s_y m_z a_z a_a y_prev "
-    "c_prev z_ z__ _z values states kept saved_for_backward d_values d_state d_previous carry before width t b n a T "
-    "B N x np math exp log sqrt tanh sigmoid relu softplus maximum minimum kernel bias range abs float forward "
-    "backward multiply_into number_0 matrix_0 w_p w_v_p lambda_ None_ self I E S pi zoo oo Symbol σ ζ naïve type print i j"
+    "c_1 c_2 c_0 c_minus_1 c_1_over_3 d_z d_c d_y d_x row_c row_z R0 v0 v1 v2 v_y v_c v2_c s_y m_z a_z a_a "
+    "y_prev c_prev z_ z__ _z values states kept saved_for_backward d_values d_state d_previous carry before "
+    "width t b n a T B N x np math exp log sqrt tanh sigmoid relu softplus maximum minimum kernel bias range "
+    "abs float forward backward multiply_into number_0 matrix_0 w_p w_v_p lambda_ None_ self I E S pi zoo oo "
+    "Symbol σ ζ naïve type print i j"
 )
 STATES = "y h c n s c_ y_ d values v0 t T N np exp σ b_ a_z y_prev i_ i bias state_ x_"
 MAPS = "z f o a b n x bias weight values T N advance _products _t c_1 σ prev"
