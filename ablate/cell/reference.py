@@ -50,7 +50,8 @@ class ReferenceLayer:
         for _ in range(x.shape[0]):
             new = self.equations(_INPUT, *state, step_weights)
             # What reads nothing but vector weights is the same for all sequences: (N,).
-            state = tuple(each.expand_as(state[0]) for each in (new if isinstance(new, tuple) else (new,)))
+            new = new if isinstance(new, tuple) else (new,)
+            state = tuple(each if each.ndim == 2 else each.expand_as(state[0]) for each in new)
             outputs.append(state[0])
             for each in products:
                 each.advance()
@@ -177,7 +178,7 @@ class _Products:
         """The values of the segment's maps at this step, each (B, N)."""
         total = self._addends[self._t]
         # A vector weight, and what reads nothing else, is the same for all sequences: (N,).
-        vectors = [each.expand(self._B, -1) for each in arguments if each is not _INPUT]
+        vectors = [each if each.ndim == 2 else each.expand(self._B, -1) for each in arguments if each is not _INPUT]
         for vector, matrix in zip(vectors, self._recurrent, strict=True):
             total = vector @ matrix if total is None else torch.addmm(total, vector, matrix)
         assert total is not None  # a map reads at least one vector

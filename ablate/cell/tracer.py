@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import difflib
 import inspect
+import opcode
 import sys
 import traceback
 from collections.abc import Callable
@@ -64,6 +65,7 @@ def _trace(function: Callable[..., Any]) -> Trace:
 
 
 _HERE = str(Path(__file__).parent)
+_ASSIGNMENTS = {number for name, number in opcode.opmap.items() if name.startswith("STORE_")}
 
 
 def _run_naming_locals(function: Callable[..., Any], arguments: list[Any], bind: Callable[[str, Vector], None]) -> Any:
@@ -79,8 +81,14 @@ def _run_naming_locals(function: Callable[..., Any], arguments: list[Any], bind:
         # What a function is given has its name, if any, where it came from. The values are held, not only their
         # ids: Python gives the id of a value that is gone to a new one.
         given = {id(value): value for value in frame.f_locals.values()}
+        instructions, stored = frame.f_code.co_code, False
 
         def name_locals(frame: FrameType, event: str, _: Any) -> Any:
+            nonlocal stored
+            if event == "opcode":  # comes before each instruction; only an assignment changes the locals
+                stored, was_stored = instructions[frame.f_lasti] in _ASSIGNMENTS, stored
+                if not was_stored:
+                    return name_locals
             for name, value in frame.f_locals.items():
                 if isinstance(value, Vector) and not value.named and id(value) not in given:
                     bind(name, value)
