@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ablate.cell.engine import make_layer
-from ablate.cell.trace import INPUT, Trace
+from ablate.cell.backend import make_layer
+from ablate.cell.trace import BIAS_KEY, INPUT_KEY, Trace
 from ablate.definitions.variant import Variant
 from ablate.training.optimiser import Nesterov
 from ablate.training.parameters import Parameters
@@ -100,11 +100,11 @@ def _floor(trace: Trace, x: Tensor, N: int) -> Step:
     flat, inputs, gradients = x.flatten(0, 1), [], []
     sizes = []
     for stack in trace.stacks:
-        if stack.key == str(INPUT):
+        if stack.key == INPUT_KEY:
             columns = len(stack.weights) * N
             inputs.append((torch.randn(M, columns), torch.empty(T * B, columns)))
             gradients.append((flat, torch.randn(T * B, columns), torch.empty(M, columns)))
-        elif stack.maps and stack.key != "bias":
+        elif stack.maps and stack.key != BIAS_KEY:
             columns = len(stack.weights) * N
             sizes.append(columns)
             gradients.append((torch.randn(T * B, N), torch.randn(T * B, columns), torch.empty(N, columns)))

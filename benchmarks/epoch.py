@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from ablate.cache import default_cache_folder
-from ablate.cell.engine import make_layer
+from ablate.cell.backend import make_layer
 from ablate.data.cache import open_dataset
 from ablate.definitions.task import TASKS
 from ablate.definitions.variant import VARIANTS

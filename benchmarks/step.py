@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from ablate.cell.engine import choose_engine
+from ablate.cell.backend import choose_backend
 from ablate.definitions.variant import VARIANTS
 from ablate.report.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, WIDTH, theme
 from benchmarks.contenders import contenders, peers
@@ -37,7 +37,7 @@ def measure(names: str, rounds: int) -> pd.DataFrame:
     """One row for each contender at each variant, size and batch."""
     tables = []
     for variant in VARIANTS.select(names.split(",")):
-        engine, reason = choose_engine(variant.trace, variant.name, "auto")
+        engine, reason = choose_backend(variant.equations, variant.trace, variant.name, "auto")
         if engine == "reference":
             print(reason)
             continue

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy
 import torch
 
-from ablate.cell.compiled import CompiledLayer
-from ablate.cell.emit import emit
-from ablate.cell.engine import choose_engine, prepare_kernel
-from ablate.cell.kernel import compile_kernel
-from ablate.cell.language import exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh
-from ablate.cell.lower import lower
-from ablate.cell.numeric import compiled
-from ablate.cell.numeric import exp as kernel_exp
-from ablate.cell.numeric import sigmoid as kernel_sigmoid
-from ablate.cell.numeric import tanh as kernel_tanh
+from ablate.cell.backend import BACKENDS, choose_backend, load_backend
+from ablate.cell.cpu.backend import prepare_kernel
+from ablate.cell.cpu.cache_path import is_ready
+from ablate.cell.cpu.codegen import generate
+from ablate.cell.cpu.kernel import compile_kernel
+from ablate.cell.cpu.layer import CompiledLayer
+from ablate.cell.cpu.primitives import compiled
+from ablate.cell.cpu.primitives import exp as kernel_exp
+from ablate.cell.cpu.primitives import sigmoid as kernel_sigmoid
+from ablate.cell.cpu.primitives import tanh as kernel_tanh
+from ablate.cell.language import Primitive, exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh
+from ablate.cell.lower import Program, lower
 from ablate.cell.reference import ReferenceLayer
-from ablate.cell.trace import Trace, trace
+from ablate.cell.trace import Trace
+from ablate.cell.tracer import trace
 from ablate.cell.typeset import text
-from ablate.definitions.variant import Variant
+from ablate.definitions.variant import VARIANTS, Variant
+from ablate.testing.backends import check_backend
 from tests.test_variants import every_variant, layer_of
 
 
@@ -98,7 +104,7 @@ def everything(x, h, s, w):
 def test_every_word_has_its_derivative(B: int) -> None:
     equations = trace(everything, "everything")
     assert equations.stages == 3
-    kernel = prepare_kernel(equations, "everything")
+    kernel = prepare_kernel(everything, equations, "everything")
     compare(equations, CompiledLayer(kernel), ReferenceLayer(everything, equations), T=30, B=B, M=4, N=9)
 
 
@@ -112,7 +118,7 @@ def test_a_map_may_read_a_map() -> None:
     equations = trace(nested, "nested")
     assert text(equations)[1] == "n = tanh(W_n x + R_n (R_m (h'*r) + b_m) + R_2n (W_k x + b_k) + b_n)"
     assert text(equations)[-1] == "c = k - c'"
-    kernel = prepare_kernel(equations, "nested")
+    kernel = prepare_kernel(nested, equations, "nested")
     compare(equations, CompiledLayer(kernel), ReferenceLayer(nested, equations), T=10, B=2, M=4, N=9)
 
 
@@ -124,7 +130,7 @@ def test_names_of_the_equations_may_be_those_of_the_kernel() -> None:
         return T, a
 
     equations = trace(clash, "clash")
-    kernel = prepare_kernel(equations, "clash")
+    kernel = prepare_kernel(clash, equations, "clash")
     compare(equations, CompiledLayer(kernel), ReferenceLayer(clash, equations), T=10, B=2, M=4, N=9)
 
 
@@ -152,9 +158,9 @@ def test_single_precision_functions_are_exact_to_rounding(ours: object, exact: o
 
 
 def test_the_generated_source_quotes_the_equations() -> None:
-    source = emit(lower(trace(everything, "everything")), "everything")
+    source = generate(lower(trace(everything, "everything")), "everything")
     assert "g = sigmoid(W_g x + R_g h' + p*s' + b_g)" in source
-    assert "row_g[n] = g" in source
+    assert "row_v_g[n] = v_g" in source
 
 
 def test_damaged_entries_are_made_anew(tmp_path: Path) -> None:
@@ -162,34 +168,100 @@ def test_damaged_entries_are_made_anew(tmp_path: Path) -> None:
         return tanh(w.h(x, h))
 
     equations = trace(small, "small")
-    compile_kernel(equations, "small", tmp_path)
+    compile_kernel(small, equations, "small", tmp_path)
     (file,) = tmp_path.glob("small_*.py")
     source = file.read_text()
     file.write_text(source[:100])
     for kept in (tmp_path / "__pycache__").glob("small_*.nbi"):
         kept.write_bytes(kept.read_bytes()[:20])
-    compile_kernel(equations, "small", tmp_path)
+    compile_kernel(small, equations, "small", tmp_path)
     assert file.read_text() == source
+
+
+def everything_traced() -> Trace:
+    return trace(everything, "everything")
 
 
 def test_a_fault_of_the_compiler_stops_no_other_variant(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ValueError("boom\nand more")
 
-    monkeypatch.setattr("ablate.cell.engine.prepare_kernel", fail)
-    assert choose_engine(trace(everything, "everything"), "everything", "auto") == (
+    monkeypatch.setattr("ablate.cell.cpu.backend.prepare_kernel", fail)
+    assert choose_backend(everything, everything_traced(), "everything", "auto") == (
         "reference",
-        "variant everything runs in the reference engine: its kernel cannot be compiled (ValueError: boom)",
+        "variant everything runs on the reference backend: its kernel cannot be compiled; please report this, "
+        "with the equations and this line: ValueError: boom",
     )
 
 
-def test_what_no_kernel_is_made_for_runs_in_the_reference() -> None:
-    def three(x, h, w):
-        return maximum(maximum(w.a(x), w.b(h)), h)
+def test_what_no_kernel_is_made_for_runs_on_the_reference() -> None:
+    sine = Primitive("sin", sympy.sin, lambda v: v.sin())
 
-    assert choose_engine(trace(three, "three"), "three", "auto") == (
-        "reference",
-        "variant three runs in the reference engine: "
-        "a minimum or maximum of more than two vectors; write it in two steps",
-    )
-    assert choose_engine(trace(three, "three"), "three", "reference") == ("reference", "")
+    def foreign(x, h, w):
+        return sine(w.a(x, h))
+
+    def imaginary(x, h, w):
+        return tanh(w.a(x, h)) * sqrt(h * 0 - 1)
+
+    for equations, reason in (
+        (foreign, "no kernel is made for the function sin; use the functions of ablate.cell.language instead"),
+        (
+            imaginary,
+            "an equation holds I, which is not a real number; "
+            "look for a root or logarithm of something negative, or a division by zero",
+        ),
+    ):
+        name = equations.__name__
+        traced = trace(equations, name)
+        message = f"variant {name} runs on the reference backend: {reason}"
+        assert choose_backend(equations, traced, name, "auto") == ("reference", message)
+        assert choose_backend(equations, traced, name, "reference") == ("reference", "")
+
+
+def test_a_kernel_that_disagrees_is_not_admitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def right(x, h, w):
+        return tanh(w.a(x, h)) * 0.5
+
+    def wrong(program: Program, name: str) -> str:
+        return generate(program, name).replace("type(0.5)", "type(0.501)")
+
+    traced = trace(right, "right")
+    monkeypatch.setattr("ablate.cell.cpu.kernel.generate", wrong)
+    monkeypatch.setattr("ablate.cell.cpu.backend.kernel_folder", lambda: tmp_path)
+    for _ in range(2):  # the second time it is in the cache, and still not ready
+        backend, reason = choose_backend(right, traced, "right", "auto")
+        assert backend == "reference"
+        assert re.fullmatch(
+            r"variant right runs on the reference backend: its kernel disagrees with its equations \(the output is "
+            r"off by 0.00\d of its size in double precision over 5 steps\); please report this, with the equations",
+            reason,
+        )
+        assert not is_ready(traced, "right", tmp_path)
+    monkeypatch.undo()
+    compile_kernel(right, traced, "right", tmp_path)
+    assert is_ready(traced, "right", tmp_path)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["V", "FGR", "GRU-lib", "IndRNN", "sLSTM"])
+def test_backends_keep_their_contract(backend: str, name: str) -> None:
+    check_backend(load_backend(backend).make_layer, VARIANTS[name])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_backends_keep_their_contract_in_single_precision(backend: str) -> None:
+    check_backend(load_backend(backend).make_layer, VARIANTS["V"], torch.float32, 1e-4)
+
+
+def test_a_backend_that_is_wrong_is_told_by_its_array() -> None:
+    def off_by_a_little(equations: object, traced: Trace, name: str) -> object:
+        layer = ReferenceLayer(VARIANTS["V"].equations, traced)
+
+        def run(x: torch.Tensor, weights: dict[str, torch.Tensor], state: tuple[torch.Tensor, ...]) -> object:
+            y, last = layer(x, weights | {"p_o": weights["p_o"] * 1.001}, state)
+            return y, last
+
+        return run
+
+    with pytest.raises(AssertionError, match=r"V: the output \(T 1, B 1, M 1, N 1\) is off by"):
+        check_backend(off_by_a_little, VARIANTS["V"])  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ablate.cache import default_cache_folder
-from ablate.cell.engine import make_layer
+from ablate.cell.backend import make_layer
 from ablate.data import cache
 from ablate.data.cache import open_dataset
 from ablate.data.load import task_data

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ablate.cell.language import maximum, minimum, relu, sigmoid, softplus, tanh
-from ablate.cell.trace import trace
+from ablate.cell.tracer import trace
 from ablate.cell.typeset import text
 from ablate.definitions.variant import VARIANTS
 from ablate.errors import UserError
@@ -35,8 +35,8 @@ def test_equations_keep_their_names_and_order() -> None:
 
 def test_maps_that_read_the_same_are_stacked() -> None:
     stacks = {stack.key: [weight.name for weight in stack.weights] for stack in VARIANTS["FGR"].trace.stacks}
-    assert stacks["x"] == ["W_z", "W_i", "W_f", "W_o"]
-    assert stacks["f_prev"] == ["R_fi", "R_ff", "R_fo"]
+    assert stacks["W x"] == ["W_z", "W_i", "W_f", "W_o"]
+    assert stacks["R f`prev"] == ["R_fi", "R_ff", "R_fo"]
 
 
 def test_a_name_bound_twice_is_two_values() -> None:
@@ -65,6 +65,56 @@ def test_a_map_may_go_without_bias_and_input() -> None:
         return relu(w.a(x, bias=False)) + softplus(w.b(h)) + minimum(h, 1.0) + maximum(h, h * h)
 
     assert [weight.name for weight in trace(bare, "bare").weights] == ["W_a", "R_b", "b_b"]
+
+
+def test_what_no_new_state_depends_on_is_left_out() -> None:
+    def dead(x, y, c, w):
+        q = tanh(w.q(x, y)) * w.p_q  # noqa: F841  # nothing reads it
+        z = tanh(w.z(x, y))
+        c = z + c  # nor this
+        return z * sigmoid(w.o(x, y)), z
+
+    traced = trace(dead, "dead")
+    assert traced.dead == ("q", "c", "w.q", "w.p_q")
+    assert [weight.name for weight in traced.weights] == ["W_z", "W_o", "R_z", "R_o", "b_z", "b_o"]
+    assert traced.parameters(3, 2) == 2 * (3 * 2 + 2 * 2 + 2)
+    assert text(traced) == [
+        "z = tanh(W_z x + R_z y' + b_z)",
+        "y = z*sigmoid(W_o x + R_o y' + b_o)",
+        "c = z",
+    ]
+
+
+def test_names_are_written_down_wherever_they_are_bound() -> None:
+    def line(x, y, w):
+        a = tanh(w.a(x, y)); b = a * y; a = b + 1  # fmt: skip  # noqa: E702
+        return a * b
+
+    assert text(trace(line, "line")) == [
+        "a = tanh(W_a x + R_a y' + b_a)",
+        "b = a*y'",
+        "a_2 = 1 + b",
+        "y = a_2*b",
+    ]
+
+
+def test_every_value_is_shown_under_a_name_of_its_own() -> None:
+    def alike(x, y, y_, w):
+        y = tanh(w.y(x, y, y_))
+        y_2 = y * y_
+        y = y + y_2
+        b_y = y * 2
+        x = b_y + y
+        return y, x
+
+    assert text(trace(alike, "alike")) == [
+        "y = tanh(W_y x + R_y y' + R_y_y y_' + b_y)",
+        "y_2 = y*y_'",
+        "y_3 = y + y_2",
+        "b_y_2 = 2*y_3",
+        "x_2 = b_y_2 + y_3",
+        "y_ = x_2",
+    ]
 
 
 def no_state_returned(x, y, c, w):
@@ -119,18 +169,51 @@ def a_number_for_state(x, y, c, w):
     return tanh(w.z(x, y)), 1.0  # wrong
 
 
+def nothing_is_read(x, y, w):  # wrong
+    z = tanh(w.z(x, y))  # noqa: F841
+    return y * 0.5
+
+
+def output_layers_weight(x, y, w):
+    return tanh(w.output(x, y))  # wrong
+
+
+def two_underscores(x, y, w):
+    return tanh(w.z(x, y)) * w.__p  # wrong
+
+
+def assigned(x, y, w):
+    w.z = y  # wrong
+    return tanh(w.a(x, y))
+
+
+def in_place(x, y, w):
+    y += tanh(w.z(x, y))  # wrong
+    return y
+
+
+def compares(x, y, w):
+    return tanh(w.z(x, y)) if y == 0 else w.z(x, y)  # wrong
+
+
 MISTAKES = [
     (no_state_returned, "1 of 2 states returned; return the new y, c"),
-    (name_used_twice, "the weight name 'z' is used for two things: w.z(x, y_prev) and w.z(x)"),
+    (name_used_twice, "the weight name 'z' is used for two things: w.z(x, y) and w.z(x)"),
     (map_and_vector, "the weight name 'z' is used for two things: the map w.z and the vector w.z"),
     (vector_and_value, "the name 'z' is used for two things: a value and the vector w.z"),
     (unknown_function, "unknown function or name 'cosh'; known functions: tanh"),
     (foreign_function, "ablate.cell.language: tanh"),
     (input_without_map, "only a map such as w.z(x, ...) can read it"),
-    (reads_twice, "w.z reads y_prev twice"),
+    (reads_twice, "w.z reads y twice"),
     (branches, "a cell has no branches"),
     (wrong_order, "they must be x, the state, and w last"),
     (no_map, "no map is named"),
+    (in_place, "write c = c + z instead of c += z"),
+    (compares, "a cell has no branches"),
+    (nothing_is_read, "no new state depends on a map"),
+    (output_layers_weight, "'W_output' is used for two things: the network's output layer and the map w.output"),
+    (two_underscores, "w.__p: the name of a weight cannot start with two underscores"),
+    (assigned, "w.z is assigned to; weights are learned"),
     (a_number_for_state, "the new c is 1.0, which is not a vector"),
 ]
 

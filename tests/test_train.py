@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ablate.cell.engine import make_layer
+from ablate.cell.backend import make_layer
 from ablate.definitions.dataset import Dataset, Sequences
 from ablate.definitions.task import TASKS
 from ablate.definitions.variant import VARIANTS

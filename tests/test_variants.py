@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ablate.cell.engine import Layer, make_layer
-from ablate.cell.trace import trace
+from ablate.cell.backend import Layer, make_layer
+from ablate.cell.tracer import trace
 from ablate.cell.typeset import latex, text
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.plan.random_streams import RandomStreams, TrialId

@@ -1,6 +1,6 @@
-"""The words in which a variant's equations are written.
+"""The functions that a variant's equations are made of.
 
-Each word takes what the equations are run on: traced vectors give an expression (see trace.py), tensors give a
+Each takes what the equations are run on: traced vectors give an expression (see tracer.py), tensors give a
 tensor of any device and dtype. So one function is both the definition that is compiled and the network that is run.
 """
 
@@ -11,7 +11,12 @@ from typing import Any
 
 import sympy
 
-from ablate.cell.vector import Vector, combine
+from ablate.cell.vector import Vector, apply_elementwise
+
+
+def _argument(call: sympy.Function) -> Any:
+    """What a function of one number is called with; SymPy evaluates constants through it."""
+    return call.args[0]
 
 
 class sigmoid_(sympy.Function):  # noqa: N801  SymPy names functions in lower case
@@ -19,16 +24,25 @@ class sigmoid_(sympy.Function):  # noqa: N801  SymPy names functions in lower ca
 
     nargs = 1
 
+    def _eval_evalf(self, prec: int) -> Any:
+        return (1 / (1 + sympy.exp(-_argument(self))))._eval_evalf(prec)
+
 
 class relu_(sympy.Function):  # noqa: N801
     nargs = 1
+
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.Max(_argument(self), 0)._eval_evalf(prec)
 
 
 class softplus_(sympy.Function):  # noqa: N801
     nargs = 1
 
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.log(1 + sympy.exp(_argument(self)))._eval_evalf(prec)
 
-class Word:
+
+class Primitive:
     """A point-wise function, on traced vectors and on tensors alike."""
 
     def __init__(self, name: str, symbolic: Callable[..., Any], tensor: Callable[..., Any]) -> None:
@@ -38,7 +52,7 @@ class Word:
 
     def __call__(self, *arguments: Any) -> Any:
         if any(isinstance(argument, Vector) for argument in arguments):
-            return combine(self.name, self.symbolic, *arguments)
+            return apply_elementwise(self.name, self.symbolic, *arguments)
         return self.tensor(*arguments)
 
     def __repr__(self) -> str:
@@ -59,13 +73,13 @@ def _extreme(method: str, bound: str) -> Callable[[Any, Any], Any]:
 
 
 # Tensors are reached through their methods, so that reading the registry does not import the framework.
-tanh = Word("tanh", sympy.tanh, lambda v: v.tanh())
-sigmoid = Word("sigmoid", sigmoid_, lambda v: v.sigmoid())
-relu = Word("relu", relu_, lambda v: v.relu())
-exp = Word("exp", sympy.exp, lambda v: v.exp())
-log = Word("log", sympy.log, lambda v: v.log())
-sqrt = Word("sqrt", sympy.sqrt, lambda v: v.sqrt())
+tanh = Primitive("tanh", sympy.tanh, lambda v: v.tanh())
+sigmoid = Primitive("sigmoid", sigmoid_, lambda v: v.sigmoid())
+relu = Primitive("relu", relu_, lambda v: v.relu())
+exp = Primitive("exp", sympy.exp, lambda v: v.exp())
+log = Primitive("log", sympy.log, lambda v: v.log())
+sqrt = Primitive("sqrt", sympy.sqrt, lambda v: v.sqrt())
 # log(1 + exp v), written so that exp cannot overflow
-softplus = Word("softplus", softplus_, lambda v: v.clamp(min=0) + v.abs().neg().exp().log1p())
-minimum = Word("minimum", sympy.Min, _extreme("minimum", "max"))
-maximum = Word("maximum", sympy.Max, _extreme("maximum", "min"))
+softplus = Primitive("softplus", softplus_, lambda v: v.clamp(min=0) + v.abs().neg().exp().log1p())
+minimum = Primitive("minimum", sympy.Min, _extreme("minimum", "max"))
+maximum = Primitive("maximum", sympy.Max, _extreme("maximum", "min"))

@@ -1,8 +1,8 @@
-"""From a trace to a program for one time step: point-wise lines between products, forward and backward.
+"""From a trace to a program for one time step: point-wise assignments between products, forward and backward.
 
-Lowering does what every kernel needs, whatever it is written in: each function call gets a line of its own, so that
-its derivative can be said in terms of its value; what a product reads gets a name; and for each line the derivative
-is taken by SymPy, so that the backward pass is made of lines too.
+Lowering does what every kernel needs, whatever it is written in: each function call gets an assignment of its own, so
+that its derivative can be written in terms of its value; what a product reads gets a name; and for each assignment
+SymPy takes the derivative, so that the backward pass is made of assignments too.
 """
 
 # SymPy's annotations give Basic for every part of an expression; here these are all Expr or Symbol.
@@ -10,34 +10,14 @@ is taken by SymPy, so that the backward pass is made of lines too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 
-from ablate.cell.language import relu_, sigmoid_, softplus_
-from ablate.cell.trace import INPUT, Equation, Trace
-
-
-class above_(sympy.Function):  # noqa: N801
-    """1 where the first argument is above the second, else 0: the derivative of what takes an extreme."""
-
-    nargs = 2
-
-
-# The derivative of each function in terms of its value v and its argument e.
-DERIVATIVES: dict[type[sympy.Function], Callable[[sympy.Expr, sympy.Expr], sympy.Expr]] = {
-    sympy.tanh: lambda v, e: 1 - v * v,
-    sigmoid_: lambda v, e: v * (1 - v),
-    sympy.exp: lambda v, e: v,
-    sympy.log: lambda v, e: 1 / e,
-    relu_: lambda v, e: above_(v, 0),
-    softplus_: lambda v, e: sigmoid_(e),
-}
-
-
-class CannotLowerError(Exception):
-    """The equations hold something that no kernel is made for; the reference engine runs them."""
+from ablate.cell.derivatives import AdjointUpdate, adjoint_updates
+from ablate.cell.names import INPUT, temporary
+from ablate.cell.trace import Equation, Trace
 
 
 @dataclass(frozen=True)
@@ -45,35 +25,27 @@ class Product:
     """The part of one map's value that is a matrix times a vector which is known only inside the time loop."""
 
     map: int  # its place in Trace.maps, and so its columns in the array of map values
-    vector: sympy.Symbol  # what is multiplied: a state of the last step, or a line of this one
+    vector: sympy.Symbol  # what is multiplied: a previous state, or a value of this step
     stack: str  # the key of the stack that holds the matrix
     place: int  # the matrix's place in it
     stage: int  # the first in which the vector is known
 
 
 @dataclass(frozen=True)
-class Adjoint:
-    """`of` += `value`: what a line passes back to one of the symbols that it reads."""
-
-    of: sympy.Symbol
-    value: sympy.Expr
-
-
-@dataclass(frozen=True)
-class Line:
-    """One point-wise assignment, with what it passes back in terms of `adjoint(symbol)`."""
+class Assignment:
+    """One point-wise assignment, with what it adds to the adjoints of what it reads."""
 
     symbol: sympy.Symbol
     expression: sympy.Expr
-    passes_back: tuple[Adjoint, ...]
+    updates: tuple[AdjointUpdate, ...]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Products, then the point-wise lines that needed them."""
+    """Products, then the point-wise assignments that needed them."""
 
     products: tuple[Product, ...]
-    lines: tuple[Line, ...]
+    assignments: tuple[Assignment, ...]
 
 
 @dataclass(frozen=True)
@@ -82,12 +54,7 @@ class Program:
 
     trace: Trace
     stages: tuple[Stage, ...]
-    kept: tuple[sympy.Symbol, ...]  # lines whose values outlive their stage's loop, states aside
-
-
-def adjoint(symbol: sympy.Symbol) -> sympy.Symbol:
-    """The symbol for the derivative of the loss by `symbol`."""
-    return sympy.Symbol(f"d_{symbol.name}", real=True)
+    saved_for_backward: tuple[sympy.Symbol, ...]  # values that outlive their stage's loop, states aside
 
 
 def lower(trace: Trace) -> Program:
@@ -96,57 +63,88 @@ def lower(trace: Trace) -> Program:
     Raises:
         CannotLowerError: the equations hold a function without a derivative here.
     """
-    lines, vectors = _flat(trace)
-    stage_of = _stages(trace, lines)
-    products = _products(trace, vectors, stage_of)
+    flat = _Flattener(trace)
+    assignments = _in_order(trace, flat)
+    stage_of = _stages(trace, assignments)
+    products = _products(trace, flat.vectors, stage_of)
     stages = tuple(
         Stage(
             tuple(each for each in products if each.stage == number),
-            tuple(_line(each) for each in lines if stage_of[each.symbol] == number),
+            tuple(
+                Assignment(each.symbol, each.expression, adjoint_updates(each.symbol, each.expression))
+                for each in assignments
+                if stage_of[each.symbol] == number
+            ),
         )
         for number in range(trace.stages)
     )
-    return Program(trace, stages, _kept(trace, stages, vectors))
+    return Program(trace, stages, _saved_for_backward(trace, stages, set(flat.vectors.values())))
 
 
-def _flat(trace: Trace) -> tuple[list[Equation], dict[sympy.Expr, sympy.Symbol]]:
-    """The equations with a line for each function call, and for each vector that a product reads."""
-    flat: list[Equation] = []
-    known: dict[sympy.Expr, sympy.Symbol] = {}
+class _Flattener:
+    """The equations with an assignment for each function call, and for each vector that a product reads.
 
-    def name(expression: sympy.Expr) -> sympy.Symbol:
-        if expression not in known:
-            known[expression] = sympy.Symbol(f"v{len(known)}", real=True)
-            flat.append(Equation(known[expression], expression, 0))
-        return known[expression]
+    Attributes:
+        assignments: in the order of the equations.
+        vectors: the symbol of each argument of a map, x aside.
+    """
 
-    def flatten(expression: sympy.Expr, keep_whole: bool) -> sympy.Expr:
+    def __init__(self, trace: Trace) -> None:
+        self.assignments: list[Equation] = []
+        self.vectors: dict[sympy.Expr, sympy.Symbol] = {}
+        self._known: dict[sympy.Expr, sympy.Symbol] = {}
+        for equation in trace.equations:
+            expression = self._flatten(equation.expression, True)
+            self.assignments.append(Equation(equation.symbol, expression, 0))
+            # A later assignment that repeats the expression reads the name instead.
+            self._known.setdefault(expression, equation.symbol)
+        # What is multiplied is a previous state or a value of this step: these have places of their own.
+        placed = {*trace.states, *(equation.symbol for equation in trace.equations)}
+        for each in trace.maps:
+            for argument in each.arguments:
+                if argument != INPUT and argument not in self.vectors:
+                    known = argument in placed
+                    self.vectors[argument] = argument if known else self._name(self._flatten(argument, True))
+
+    def _name(self, expression: sympy.Expr) -> sympy.Symbol:
+        if expression not in self._known:
+            self._known[expression] = temporary(len(self._known))
+            self.assignments.append(Equation(self._known[expression], expression, 0))
+        return self._known[expression]
+
+    def _flatten(self, expression: sympy.Expr, keep_whole: bool) -> sympy.Expr:
+        """The expression with a name in place of each function call; `keep_whole` leaves the outermost call."""
         if expression.args and not expression.is_Symbol:
-            expression = expression.func(*(flatten(argument, False) for argument in expression.args))
-        is_call = isinstance(expression, sympy.Function | sympy.Min | sympy.Max) or (
-            isinstance(expression, sympy.Pow) and not expression.exp.is_Integer
-        )
-        return name(expression) if is_call and not keep_whole else expression
+            expression = expression.func(*(self._flatten(argument, False) for argument in expression.args))
+        if isinstance(expression, sympy.Pow) and not expression.exp.is_Integer and expression.free_symbols:
+            if expression.exp != sympy.Rational(1, 2):
+                return self._flatten(self._power(*expression.args), keep_whole)
+            is_call = True
+        elif isinstance(expression, sympy.Min | sympy.Max):
+            if len(expression.args) > 2:
+                first, *others = expression.args
+                for other in others:
+                    first = self._name(expression.func(first, other))
+                return first  # type: ignore[return-value]
+            is_call = True
+        else:
+            is_call = isinstance(expression, sympy.Function) and bool(expression.free_symbols)
+        return self._name(expression) if is_call and not keep_whole else expression
 
-    for equation in trace.equations:
-        expression = flatten(equation.expression, True)
-        flat.append(Equation(equation.symbol, expression, 0))
-        # A later line that repeats the expression reads the name instead.
-        known.setdefault(expression, equation.symbol)
-    vectors: dict[sympy.Expr, sympy.Symbol] = {}
-    maps = {each.symbol for each in trace.maps}
-    for each in trace.maps:
-        for argument in each.arguments:
-            if argument != INPUT and argument not in vectors:
-                # What is multiplied is a line's value or a state, which have places of their own.
-                known_vector = argument.is_Symbol and argument not in maps
-                vectors[argument] = argument if known_vector else name(flatten(argument, True))
-    return _in_order(trace, flat), vectors
+    def _power(self, base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+        """A power that is neither whole nor a square root: of roots where it can be, else by the logarithm."""
+        denominator = exponent.q if isinstance(exponent, sympy.Rational) else 0
+        if denominator and denominator & (denominator - 1) == 0:
+            return self._name(sympy.Pow(base, sympy.Rational(1, 2), evaluate=False)) ** (2 * exponent)
+        return sympy.exp(exponent * self._name(sympy.log(base, evaluate=False)))
 
 
-def _in_order(trace: Trace, lines: list[Equation]) -> list[Equation]:
-    """The lines such that each stands behind what it reads, through the maps as well."""
-    by_symbol = {line.symbol: line for line in lines}
+def _in_order(trace: Trace, flat: _Flattener) -> list[Equation]:
+    """The assignments that the new state and the products need, each behind what it reads, through the maps as well.
+
+    Not all may be needed: values may cancel once an expression reads names.
+    """
+    by_symbol = {each.symbol: each for each in flat.assignments}
     maps = {each.symbol: each for each in trace.maps}
     ordered: dict[sympy.Symbol, Equation] = {}
 
@@ -159,16 +157,23 @@ def _in_order(trace: Trace, lines: list[Equation]) -> list[Equation]:
                 visit(by_symbol[symbol].expression)
                 ordered[symbol] = by_symbol[symbol]
 
-    for line in lines:
-        visit(line.symbol)
-    return list(ordered.values())
+    for each in flat.assignments:
+        visit(each.symbol)
+    needed = {*trace.outputs, *flat.vectors.values()}
+    waiting: list[Any] = list(needed)
+    while waiting:
+        each = by_symbol.get(waiting.pop())
+        new = each.expression.free_symbols - needed if each else set()
+        needed |= new
+        waiting += new
+    return [each for symbol, each in ordered.items() if symbol in needed]
 
 
-def _stages(trace: Trace, lines: list[Equation]) -> dict[sympy.Symbol, int]:
-    """The stage of each line: that of the last product that it waits for."""
+def _stages(trace: Trace, assignments: list[Equation]) -> dict[sympy.Symbol, int]:
+    """The stage of each assignment: that of the last product that it waits for."""
     stages = {each.symbol: each.stage for each in trace.maps}
-    for line in lines:
-        stages[line.symbol] = max((stages.get(symbol, 0) for symbol in line.expression.free_symbols), default=0)
+    for each in assignments:
+        stages[each.symbol] = max((stages.get(symbol, 0) for symbol in each.expression.free_symbols), default=0)
     return stages
 
 
@@ -176,13 +181,12 @@ def _products(
     trace: Trace, vectors: dict[sympy.Expr, sympy.Symbol], stage_of: dict[sympy.Symbol, int]
 ) -> list[Product]:
     """Each product in the first stage that can take it, so that maps of several stages share one where they can."""
-    stacks = {stack.key: stack for stack in trace.stacks}
     return [
         Product(
             map=place,
             vector=vectors[argument],
-            stack=str(argument),
-            place=stacks[str(argument)].maps.index(place),
+            stack=trace.stack_of[argument].key,
+            place=trace.stack_of[argument].maps.index(place),
             stage=1 + stage_of.get(vectors[argument], -1),
         )
         for place, each in enumerate(trace.maps)
@@ -191,48 +195,17 @@ def _products(
     ]
 
 
-def _line(equation: Equation) -> Line:
-    v, expression = equation.symbol, equation.expression
-    d = adjoint(v)
-    passed = []
-    if isinstance(expression, sympy.Min | sympy.Max):
-        passed = list(_extreme(d, expression))
-    else:
-        kind = type(expression)
-        inner, outer = expression, sympy.Integer(1)
-        if isinstance(expression, sympy.Pow) and expression.exp == sympy.Rational(1, 2):
-            inner, outer = expression.base, 1 / (2 * v)
-        elif isinstance(expression, sympy.Function):
-            if kind not in DERIVATIVES:
-                raise CannotLowerError(f"no derivative is known for {kind.__name__}")
-            inner = expression.args[0]
-            outer = DERIVATIVES[kind](v, inner)
-        passed = [
-            Adjoint(symbol, d * outer * sympy.diff(inner, symbol)) for symbol in sorted(inner.free_symbols, key=str)
-        ]
-    return Line(v, expression, tuple(passed))
-
-
-def _extreme(d: sympy.Symbol, expression: sympy.Expr) -> list[Adjoint]:
-    """Minimum and maximum pass everything back to the argument that they took."""
-    if len(expression.args) != 2:
-        raise CannotLowerError("a minimum or maximum of more than two vectors; write it in two steps")
-    passed = []
-    for one, other in (expression.args, expression.args[::-1]):
-        taken = above_(one, other) if isinstance(expression, sympy.Max) else above_(other, one)
-        passed += [Adjoint(s, d * taken * sympy.diff(one, s)) for s in sorted(one.free_symbols, key=str)]
-    return passed
-
-
-def _kept(trace: Trace, stages: tuple[Stage, ...], vectors: dict[sympy.Expr, sympy.Symbol]) -> tuple[sympy.Symbol, ...]:
-    """The lines whose values are read by a product, by another stage's loop, or on the way back."""
-    read: set[sympy.Basic] = set(vectors.values())
+def _saved_for_backward(
+    trace: Trace, stages: tuple[Stage, ...], read_by_products: set[sympy.Symbol]
+) -> tuple[sympy.Symbol, ...]:
+    """The assignments whose values are read by a product, by another stage's loop, or in the backward pass."""
+    read: set[sympy.Basic] = set(read_by_products)
     for number, stage in enumerate(stages):
-        for line in stage.lines:
-            for passed in line.passes_back:
-                read |= passed.value.free_symbols
+        for each in stage.assignments:
+            for update in each.updates:
+                read |= update.value.free_symbols
             for other in stages[number + 1 :]:
-                if any(line.symbol in later.expression.free_symbols for later in other.lines):
-                    read.add(line.symbol)
-    lines = [line.symbol for stage in stages for line in stage.lines]
-    return tuple(symbol for symbol in lines if symbol in read and symbol not in trace.outputs)
+                if any(each.symbol in later.expression.free_symbols for later in other.assignments):
+                    read.add(each.symbol)
+    symbols = [each.symbol for stage in stages for each in stage.assignments]
+    return tuple(symbol for symbol in symbols if symbol in read and symbol not in trace.outputs)

@@ -1,6 +1,6 @@
-"""The reference engine: a variant's equations run on tensors, on any device and in any dtype.
+"""The reference backend: a variant's equations run on tensors, on any device and in any dtype.
 
-It is the definition against which every other engine is checked, and the engine that can run every variant.
+It is the definition against which every other backend is checked, and the one that can run every variant.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from ablate.cell.trace import INPUT_KEY, Trace
+from ablate.cell.trace import BIAS_KEY, INPUT_KEY, Trace
 
 State = tuple[Tensor, ...]
 
@@ -44,22 +44,32 @@ class ReferenceLayer:
         units = next(iter(weights.values())).shape[-1]
         state = state or tuple(x.new_zeros(x.shape[1], units) for _ in self.trace.states)
         products = [_Products(segment, x, weights) for segment in self._segments]
-        step = _Step(products, {vector.name: weights[vector.name][0] for vector in self.trace.vectors})
+        vectors = {vector.name: weights[vector.name][0] for vector in self.trace.vectors}
+        step_weights = _StepWeights(products, vectors, self._dead(x, units))
         outputs = []
         for _ in range(x.shape[0]):
-            new = self.equations(_INPUT_TAKEN, *state, step)
-            state = new if isinstance(new, tuple) else (new,)
+            new = self.equations(_INPUT, *state, step_weights)
+            # What reads nothing but vector weights is the same for all sequences: (N,).
+            new = new if isinstance(new, tuple) else (new,)
+            state = tuple(each if each.ndim == 2 else each.expand_as(state[0]) for each in new)
             outputs.append(state[0])
-            step.advance()
+            for each in products:
+                each.advance()
         return torch.stack(outputs), state
 
-    def bind(self, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> ReferencePasses:
-        """The passes of this layer over some weights; gradients are written into `gradients`, under the same keys."""
-        return ReferencePasses(self, weights, gradients)
+    def _dead(self, x: Tensor, units: int) -> dict[str, Any]:
+        """Something in place of weights that do not exist, since no new state depends on them."""
+        some = x.new_full((x.shape[1], units), 0.5)
+        maps = {name: lambda *arguments, bias=True: some for name in self.trace.dead_maps}
+        return maps | dict.fromkeys(self.trace.dead_vectors, some)
+
+    def bind(self, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> ReferenceBoundLayer:
+        """This layer over some weights; gradients are written into `gradients`, under the same keys."""
+        return ReferenceBoundLayer(self, weights, gradients)
 
 
-class ReferencePasses:
-    """Forward and backward through one layer, in turn, as a training loop needs them."""
+class ReferenceBoundLayer:
+    """One layer over its weights: forward and backward in turn, as a training loop needs them."""
 
     def __init__(self, layer: ReferenceLayer, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
         self.layer = layer
@@ -67,36 +77,52 @@ class ReferencePasses:
         self.gradients = gradients
 
     def forward(self, x: Tensor, state: State | None = None, training: bool = True) -> tuple[Tensor, State]:
-        """As `ReferenceLayer.__call__`; without `training` no way back is kept."""
+        """As `ReferenceLayer.__call__`; without `training` nothing is kept for `backward`."""
         units = next(iter(self.weights.values())).shape[-1]
         state = state or tuple(x.new_zeros(x.shape[1], units) for _ in self.layer.trace.states)
         with torch.set_grad_enabled(training):
-            read = [each.detach().requires_grad_() for each in (x, *state)]
-            y, last = self.layer(read[0], self.weights, tuple(read[1:]))
-        self._last = read, y, last
+            inputs = [each.detach().requires_grad_() for each in (x, *state)]
+            y, last = self.layer(inputs[0], self.weights, tuple(inputs[1:]))
+        self._last_pass = inputs, y, last
         return y.detach(), tuple(each.detach() for each in last)
 
     def backward(self, d_y: Tensor, d_last: State | None = None, want_d_x: bool = False) -> tuple[Tensor | None, State]:
-        """Write the gradients of the weights; return those of x, if asked for, and of the first state.
+        """Write the gradients of the weights; return those of x, if asked for, and of the initial state.
 
         Args:
             d_y: (T, B, N), the derivatives of the loss by the last forward pass's outputs.
             d_last: those by its last state, each (B, N); zeros if left out.
             want_d_x: whether the gradient of x is wanted.
+
+        Returns:
+            (T, B, M) or None, and each (B, N).
         """
-        (x, *first), y, last = self._last
-        through = [y] if d_last is None else [y, *last]
-        arriving = [d_y, *(d_last or ())]
-        into = [*self.weights.values(), *first, *([x] if want_d_x else [])]
-        found = torch.autograd.grad(through, into, arriving, materialize_grads=True)
+        (x, *initial), y, last = self._last_pass
+        results = [y] if d_last is None else [y, *last]
+        d_results = [d_y, *(d_last or ())]
+        inputs = [*self.weights.values(), *initial, *([x] if want_d_x else [])]
+        found = torch.autograd.grad(results, inputs, d_results, materialize_grads=True, allow_unused=True)
         for key, gradient in zip(self.weights, found, strict=False):
             self.gradients[key].copy_(gradient)
-        states = found[len(self.weights) : len(self.weights) + len(first)]
+        states = found[len(self.weights) : len(self.weights) + len(initial)]
         return (found[-1] if want_d_x else None), states
 
+    def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One step of B sequences, without gradients.
 
-# Stands for x in the equations: by then its products have been taken, for all steps at once.
-_INPUT_TAKEN = object()
+        Args:
+            x: (B, M), the input.
+            state: the state before the step, each (B, N); zeros if left out.
+
+        Returns:
+            (B, N), the output, and the state after the step, each (B, N).
+        """
+        y, last = self.forward(x[None], state, training=False)
+        return y[0], last
+
+
+# Stands for x in the equations: its products have been computed, for all steps at once.
+_INPUT = object()
 
 
 @dataclass(frozen=True)
@@ -117,11 +143,15 @@ def _segments(trace: Trace) -> list[_Segment]:
     def places(key: str, maps: list[int]) -> list[int]:
         return [stacks[key].index(place) for place in maps]
 
+    def matrices(arguments: tuple[sympy.Expr, ...], maps: list[int]) -> list[tuple[str, list[int]]]:
+        keys = [trace.stack_of[argument].key for argument in arguments]
+        return [(key, places(key, maps)) for key in keys]
+
     return [
         _Segment(
             names=[trace.maps[place].name for place in maps],
-            matrices=[(str(argument), places(str(argument), maps)) for argument in arguments],
-            biases=places("bias", maps) if biased else [],
+            matrices=matrices(arguments, maps),
+            biases=places(BIAS_KEY, maps) if biased else [],
         )
         for (arguments, biased), maps in together.items()
     ]
@@ -133,9 +163,9 @@ class _Products:
     def __init__(self, segment: _Segment, x: Tensor, weights: Mapping[str, Tensor]) -> None:
         self.names = segment.names
         self.values: tuple[Tensor, ...] | None = None  # of this step, once they have been asked for
-        bias = _chosen(weights["bias"], segment.biases).flatten() if segment.biases else None  # (kN,)
+        bias = _chosen(weights[BIAS_KEY], segment.biases).flatten() if segment.biases else None  # (kN,)
         matrices = {key: _chosen(weights[key], places).flatten(1) for key, places in segment.matrices}  # (., kN)
-        self._t = 0
+        self._t, self._B = 0, x.shape[1]
         if INPUT_KEY in matrices:
             # A product for each step, (B, kN), taken in one.
             product = x @ matrices.pop(INPUT_KEY)
@@ -144,10 +174,11 @@ class _Products:
             self._addends = (bias,) * x.shape[0]
         self._recurrent = list(matrices.values())
 
-    def take(self, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    def evaluate(self, arguments: tuple[Any, ...]) -> tuple[Tensor, ...]:
         """The values of the segment's maps at this step, each (B, N)."""
         total = self._addends[self._t]
-        vectors = [argument for argument in arguments if argument is not _INPUT_TAKEN]
+        # A vector weight, and what reads nothing else, is the same for all sequences: (N,).
+        vectors = [each if each.ndim == 2 else each.expand(self._B, -1) for each in arguments if each is not _INPUT]
         for vector, matrix in zip(vectors, self._recurrent, strict=True):
             total = vector @ matrix if total is None else torch.addmm(total, vector, matrix)
         assert total is not None  # a map reads at least one vector
@@ -167,23 +198,36 @@ def _chosen(stack: Tensor, places: list[int]) -> Tensor:
     return stack[..., places, :]
 
 
-class _Step:
-    """The argument `w` of the equations: hands out the maps' values at this step, and the vector weights."""
+class _StepWeights:
+    """The argument `w` of the equations: hands out the maps' values at this step, and the vector weights.
 
-    def __init__(self, products: list[_Products], vectors: dict[str, Tensor]) -> None:
-        self._products = products
-        # As attributes of this object they are found as fast as Python finds anything.
+    It has no attributes but these, which no name can hide; so they are found as fast as Python finds anything.
+    """
+
+    def __init__(self, products: list[_Products], vectors: Mapping[str, Tensor], dead: Mapping[str, Any]) -> None:
         self.__dict__.update(vectors)
+        self.__dict__.update(dead)
         for each in products:
             self.__dict__.update({name: _reader(each, k) for k, name in enumerate(each.names)})
-
-    def advance(self) -> None:
-        for each in self._products:
-            each.advance()
 
 
 def _reader(products: _Products, k: int) -> Callable[..., Tensor]:
     def read(*arguments: Any, bias: bool = True) -> Tensor:
-        return (products.values or products.take(arguments))[k]
+        return (products.values or products.evaluate(arguments))[k]
 
     return read
+
+
+def is_ready(trace: Trace, name: str) -> bool:
+    """True: nothing is compiled."""
+    return True
+
+
+def prepare(equations: Callable[..., Any], trace: Trace, name: str) -> str:
+    """Nothing: every variant runs."""
+    return ""
+
+
+def make_layer(equations: Callable[..., Any], trace: Trace, name: str) -> ReferenceLayer:
+    """The layer of a variant."""
+    return ReferenceLayer(equations, trace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any
 
@@ -10,7 +9,8 @@ import sympy
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
-from ablate.cell.trace import Map, Trace
+from ablate.cell.names import INPUT, value, written
+from ablate.cell.trace import AffineMap, Trace
 
 
 class _InWrittenOrder:
@@ -60,29 +60,29 @@ class _Text(_InWrittenOrder, StrPrinter):
 
 def latex(trace: Trace) -> list[str]:
     r"""The equations as LaTeX, a string each, such as `z^{t} = \tanh{\left(W_{z} x^{t} + ... \right)}`."""
-    names: dict[sympy.Symbol, str] = {sympy.Symbol("x", real=True): "x^{t}"}
+    shown = _shown_names(trace)
+    names: dict[sympy.Symbol, str] = {INPUT: "x^{t}"}
     for state in trace.states:
-        names[state] = f"{_subscripted(state.name.removesuffix('_prev'))}^{{t-1}}"
+        names[state] = f"{_subscripted(written(state))}^{{t-1}}"
     for equation in trace.equations:
-        names[equation.symbol] = f"{_subscripted(equation.symbol.name)}^{{t}}"
+        names[equation.symbol] = f"{_subscripted(shown[equation.symbol])}^{{t}}"
     for vector in trace.vectors:
-        names[sympy.Symbol(vector.name, real=True)] = _subscripted(vector.name)
+        names[value(vector.name)] = _subscripted(vector.name)
 
-    def product(matrix: str, written: str, whole: bool) -> str:
-        read = written if whole else rf"\left({written}\right)"
+    def product(matrix: str, argument: str, whole: bool) -> str:
+        read = argument if whole else rf"\left({argument}\right)"
         return f"{_subscripted(matrix)} {read}"
 
-    return _written(trace, _Latex, names, product, _subscripted, lambda name: f"{_subscripted(name)}^{{t}}")
+    return _lines(trace, _Latex, names, product, _subscripted, lambda name: f"{_subscripted(name)}^{{t}}")
 
 
 def text(trace: Trace) -> list[str]:
-    """The equations as plain text, a string each, such as `z = tanh(W_z x + R_z y' + b_z)`; y' is the last y."""
-    names: dict[sympy.Symbol, str] = {state: state.name.replace("_prev", "'") for state in trace.states}
+    """The equations as plain text, a string each, such as `z = tanh(W_z x + R_z y' + b_z)`; y' is the previous y."""
 
-    def product(matrix: str, written: str, whole: bool) -> str:
-        return f"{matrix} {written if whole else f'({written})'}"
+    def product(matrix: str, argument: str, whole: bool) -> str:
+        return f"{matrix} {argument if whole else f'({argument})'}"
 
-    return _written(trace, _Text, names, product, str, str)
+    return _lines(trace, _Text, _shown_names(trace), product, str, str)
 
 
 def formula(trace: Trace) -> str:
@@ -93,14 +93,33 @@ def formula(trace: Trace) -> str:
     return " + ".join(term.strip() for term in terms)
 
 
+def _shown_names(trace: Trace) -> dict[sympy.Symbol, str]:
+    """Each value under a name of its own: c, and c_2 where the name c is bound a second time."""
+    shown = {INPUT: str(INPUT)}
+    shown |= {state: f"{name}'" for state, name in zip(trace.states, trace.state_names, strict=True)}
+    shown |= {value(vector.name): vector.name for vector in trace.vectors}
+    taken = {*shown.values(), *(weight.name for weight in trace.weights)}
+    symbols = [equation.symbol for equation in trace.equations]
+    # A name that is bound once keeps it; what is bound again goes round it.
+    for symbol in sorted(symbols, key=lambda symbol: "^" in symbol.name):
+        base, _, binding = symbol.name.partition("^")
+        name, copy = symbol.name.replace("^", "_"), int(binding or 1)
+        while name in taken:
+            copy += 1
+            name = f"{base}_{copy}"
+        shown[symbol] = name
+        taken.add(name)
+    return shown
+
+
 def _subscripted(name: str) -> str:
     """`R_iz` as R_{iz}; long names upright."""
-    letter, _, subscript = name.partition("_")
+    letter, *subscripts = [part for part in name.split("_") if part] or [""]
     letter = letter if len(letter) == 1 else rf"\mathrm{{{letter}}}"
-    return f"{letter}_{{{subscript}}}" if subscript else letter
+    return f"{letter}_{{{','.join(subscripts)}}}" if subscripts else letter
 
 
-def _written(
+def _lines(
     trace: Trace, printer: Any, names: dict[sympy.Symbol, str], product: Any, weight_name: Any, new_name: Any
 ) -> list[str]:
     """Each equation as one line; a map is spelled out where its value is used."""
@@ -109,16 +128,15 @@ def _written(
     prints.ranks = ranks
     spelled: dict[sympy.Symbol, sympy.Expr] = {}
 
-    def symbol(written: str, rank: int) -> sympy.Symbol:
-        made = sympy.Symbol(written, real=True)
+    def symbol(shown: str, rank: int) -> sympy.Symbol:
+        made = sympy.Symbol(shown, real=True)
         ranks[made] = rank
         return made
 
     def show(expression: sympy.Expr) -> str:
-        shown = expression.xreplace(spelled).xreplace(renamed)
-        return prints.doprint(shown)
+        return prints.doprint(expression.xreplace({**renamed, **spelled}))
 
-    def spell(each: Map) -> sympy.Expr:
+    def spell(each: AffineMap) -> sympy.Expr:
         terms = [
             symbol(product(matrix.name, show(argument), argument.is_Symbol and argument not in spelled), place)
             for place, (argument, matrix) in enumerate(zip(each.arguments, each.matrices, strict=True))
@@ -126,15 +144,14 @@ def _written(
         # The bias stands last, behind the peepholes.
         return sympy.Add(*terms, *([symbol(weight_name(each.bias.name), 300)] if each.bias else []))
 
-    known = [sympy.Symbol("x", real=True), *trace.states, *(e.symbol for e in trace.equations)]
-    known += [sympy.Symbol(vector.name, real=True) for vector in trace.vectors]
-    renamed = {s: symbol(names.get(s, s.name), 200 if s in trace.states else 100) for s in known}
+    known = [INPUT, *trace.states, *(e.symbol for e in trace.equations)]
+    known += [value(vector.name) for vector in trace.vectors]
+    renamed = {s: symbol(names[s], 200 if s in trace.states else 100) for s in known}
     for each in sorted(trace.maps, key=lambda each: each.stage):  # a map may read another
         spelled[each.symbol] = spell(each)
     lines = [f"{show(each.symbol)} = {show(each.expression)}" for each in trace.equations]
-    # A new state under another name than the old one; c_2 is the c of a name that is bound twice.
-    for state, output in zip(trace.states, trace.outputs, strict=True):
-        name = state.name.removesuffix("_prev")
-        if not re.fullmatch(rf"{name}(_\d+)?", output.name):
+    # A new state under another name than the previous one.
+    for name, output in zip(trace.state_names, trace.outputs, strict=True):
+        if written(output) != name:
             lines.append(f"{new_name(name)} = {show(output)}")
     return lines

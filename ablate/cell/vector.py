@@ -9,7 +9,7 @@ import sympy
 
 
 class EquationError(Exception):
-    """The equations say something that has no meaning; `trace.py` adds the variant and the line."""
+    """The equations say something that has no meaning; `tracer.py` adds the variant and the line."""
 
 
 class Vector:
@@ -35,36 +35,36 @@ class Vector:
         self.named = True
 
     def __add__(self, other: Any) -> Vector:
-        return combine("+", lambda a, b: a + b, self, other)
+        return apply_elementwise("+", lambda a, b: a + b, self, other)
 
     def __radd__(self, other: Any) -> Vector:
-        return combine("+", lambda a, b: a + b, other, self)
+        return apply_elementwise("+", lambda a, b: a + b, other, self)
 
     def __sub__(self, other: Any) -> Vector:
-        return combine("-", lambda a, b: a - b, self, other)
+        return apply_elementwise("-", lambda a, b: a - b, self, other)
 
     def __rsub__(self, other: Any) -> Vector:
-        return combine("-", lambda a, b: a - b, other, self)
+        return apply_elementwise("-", lambda a, b: a - b, other, self)
 
     def __mul__(self, other: Any) -> Vector:
-        return combine("*", lambda a, b: a * b, self, other)
+        return apply_elementwise("*", lambda a, b: a * b, self, other)
 
     def __rmul__(self, other: Any) -> Vector:
-        return combine("*", lambda a, b: a * b, other, self)
+        return apply_elementwise("*", lambda a, b: a * b, other, self)
 
     def __truediv__(self, other: Any) -> Vector:
-        return combine("/", lambda a, b: a / b, self, other)
+        return apply_elementwise("/", lambda a, b: a / b, self, other)
 
     def __rtruediv__(self, other: Any) -> Vector:
-        return combine("/", lambda a, b: a / b, other, self)
+        return apply_elementwise("/", lambda a, b: a / b, other, self)
 
     def __pow__(self, other: int) -> Vector:
         if not isinstance(other, int):
             raise EquationError("only whole powers are known: write v ** 2, or sqrt(v)")
-        return combine("**", lambda a, b: a**b, self, other)
+        return apply_elementwise("**", lambda a, b: a**b, self, other)
 
     def __neg__(self) -> Vector:
-        return combine("-", lambda a: -a, self)
+        return apply_elementwise("-", lambda a: -a, self)
 
     def __bool__(self) -> bool:
         raise EquationError("a cell has no branches: use minimum, maximum or relu instead of if, and, or")
@@ -72,24 +72,36 @@ class Vector:
     def __lt__(self, other: Any) -> bool:
         return bool(self)
 
-    __gt__ = __le__ = __ge__ = __lt__
+    __gt__ = __le__ = __ge__ = __eq__ = __ne__ = __lt__
+    __hash__ = object.__hash__
+
+    def __iadd__(self, other: Any) -> Vector:
+        # A tensor would be changed in place, together with every other value that shares its memory.
+        raise EquationError("an equation changes a value in place: write c = c + z instead of c += z")
+
+    __isub__ = __imul__ = __itruediv__ = __ipow__ = __iadd__
 
 
-def combine(word: str, symbolic: Callable[..., sympy.Expr], *operands: Any) -> Vector:
-    """Point-wise work on vectors of N and on numbers."""
+def apply_elementwise(operation: str, symbolic: Callable[..., sympy.Expr], *operands: Any) -> Vector:
+    """The vector that a point-wise operation on vectors of N and numbers gives.
+
+    Raises:
+        EquationError: an operand is the input, or neither a vector nor a number.
+    """
     expressions = []
     for operand in operands:
         if isinstance(operand, Vector):
             if operand.size != "N":
                 raise EquationError(
-                    f"{word} is given the input, which has M numbers, not N; only a map such as w.z(x, ...) can read it"
+                    f"{operation} is given the input, which has M numbers, not N; "
+                    "only a map such as w.z(x, ...) can read it"
                 )
             expressions.append(operand.expression)
         elif isinstance(operand, int | float) and not isinstance(operand, bool):
             expressions.append(sympy.sympify(operand))
         else:
-            raise EquationError(f"{word} is given {operand!r}, which is neither a vector nor a number")
+            raise EquationError(f"{operation} is given {operand!r}, which is neither a vector nor a number")
     try:
         return Vector(symbolic(*expressions), "N")
     except TypeError as error:
-        raise EquationError(f"{word}: {error}") from None
+        raise EquationError(f"{operation}: {error}") from None

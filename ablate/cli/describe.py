@@ -91,11 +91,12 @@ def _describe_variant(variant: Variant) -> str:
         names = ", ".join(weight.name for weight in stack.weights)
         lines.append(f"  {' x '.join(stack.weights[0].shape):7} {names}")
     products, pointwise = trace.operations(M=88, N=100)
-    states = [str(state).removesuffix("_prev") for state in trace.states]
+    if trace.dead:
+        lines.append(f"left out, since no new state depends on it: {', '.join(trace.dead)}")
     lines += [
         "",
         f"parameters: {formula(trace)}; {trace.parameters(88, 100):,} for N = 100 and M = 88",
-        f"state: {', '.join(states)} ({f'{len(states)} ' if len(states) > 1 else ''}N)",
+        f"state: {', '.join(trace.state_names)} ({f'{len(trace.states)} ' if len(trace.states) > 1 else ''}N)",
         f"stages: {trace.stages}",
         f"operations a step: {products:,} in products and {pointwise:,} point-wise for N = 100 and M = 88",
     ]

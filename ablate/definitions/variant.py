@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ablate.cell.initial import Initial
-from ablate.cell.trace import Trace, trace
+from ablate.cell.trace import Trace
+from ablate.cell.tracer import trace
 from ablate.definitions.registry import Registry
 from ablate.errors import UserError
 

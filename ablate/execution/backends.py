@@ -6,8 +6,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 
-from ablate.cell.engine import choose_engine, kernel_folder
-from ablate.cell.entry import is_ready
+from ablate.cell.backend import choose_backend, ready_backend
 from ablate.execution.processes import follow_parent
 from ablate.execution.progress import ProgressDisplay
 from ablate.plan.config import Config
@@ -17,12 +16,9 @@ from ablate.plan.study_plan import StudyPlan, make_plan
 def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str]:
     """The backend of each variant; one that cannot be what was asked for is told with the reason."""
     backends: dict[str, str] = {}
-    folder = kernel_folder()
     for variant in plan.variants:
-        if plan.config.backend == "reference":
-            backends[variant.name] = "reference"
-        elif is_ready(variant.trace, variant.name, folder):
-            backends[variant.name] = "cpu"
+        if backend := ready_backend(variant.trace, variant.name, plan.config.backend):
+            backends[variant.name] = backend
     names = [variant.name for variant in plan.variants if variant.name not in backends]
     if not names:
         return backends
@@ -39,4 +35,4 @@ def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str
 
 def _choose(name: str, config: Config) -> tuple[str, str]:
     (variant,) = make_plan(replace(config, variants=(name,))).variants
-    return choose_engine(variant.trace, name, config.backend)
+    return choose_backend(variant.equations, variant.trace, name, config.backend)

@@ -84,13 +84,13 @@ def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
 
 
 def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
-    from ablate.cell.engine import choose_engine, make_layer
+    from ablate.cell.backend import choose_backend, make_layer
     from ablate.training.batches import BatchLoader, Noise
     from ablate.training.optimiser import make_optimiser
     from ablate.training.trial import evaluate, make_network, train_epoch
 
     task_config, variant, trial = plan.task_config(task), VARIANTS[MEASURED_VARIANT], plan.trials()[0]
-    backend, _ = choose_engine(variant.trace, variant.name, plan.config.backend)
+    backend, _ = choose_backend(variant.equations, variant.trace, variant.name, plan.config.backend)
     layer = make_layer(variant.equations, variant.trace, variant.name, backend)
     hyperparameters = {**plan.hyperparameters(trial), "hidden_size": N, "learning_rate": 1e-6}
     network = make_network(task_config, data, variant, layer, hyperparameters)

@@ -53,7 +53,7 @@ class TrialRunner:
 
     def _layer(self, name: str) -> Any:
         if name not in self._layers:
-            from ablate.cell.engine import make_layer
+            from ablate.cell.backend import make_layer
 
             variant = VARIANTS[name]
             backend = self._plan.backends[name]

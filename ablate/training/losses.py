@@ -22,7 +22,7 @@ from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 from torch.nn.functional import ctc_loss
 
-from ablate.cell.numeric import FAST, compiled, exp, log1p
+from ablate.cell.cpu.primitives import FAST, compiled, exp, log1p
 from ablate.training.batches import Batch
 
 BERNOULLI, SOFTMAX, SQUARED = range(3)

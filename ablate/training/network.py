@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ablate.cell.engine import Layer, Passes
+from ablate.cell.backend import BoundLayer, Layer
 from ablate.cell.reference import State
 from ablate.definitions.variant import Variant
 from ablate.plan.random_streams import RandomStreams
@@ -55,7 +55,7 @@ class Network:
         self.parameters = Parameters([*shapes.items(), *output.items()])
         self._layers = [[self._bind(layer, name) for name, _ in cells] for cells in self._places]
 
-    def _bind(self, layer: Layer, place: str) -> Passes:
+    def _bind(self, layer: Layer, place: str) -> BoundLayer:
         keys = [stack.key for stack in self.variant.trace.stacks]
         weights, gradients = self.parameters.weights, self.parameters.gradients
         return layer.bind({key: weights[place + key] for key in keys}, {key: gradients[place + key] for key in keys})

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numba import types
 
-from ablate.cell.numeric import FAST, compiled
+from ablate.cell.cpu.primitives import FAST, compiled
 from ablate.plan.training_config import TrainingConfig
 from ablate.training.parameters import Parameters
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ablate.cell.engine import Layer
+from ablate.cell.backend import Layer
 from ablate.definitions.dataset import Dataset
 from ablate.definitions.task import Task
 from ablate.definitions.variant import Variant

@@ -212,8 +212,8 @@ def multiply_into(context: Any, out: Any, vectors: Any, matrix: Any) -> Any:
                     start = o.at(builder.add(row, _INDEX(each)), column, tiles.vector)
                     for k in range(panel):
                         pointer = _next(builder, start, k)
-                        before = tiles.load(pointer, masks[k])
-                        value = builder.fadd(before, builder.load(sums[each][k]), flags=_FAST)
+                        old = tiles.load(pointer, masks[k])
+                        value = builder.fadd(old, builder.load(sums[each][k]), flags=_FAST)
                         tiles.store(value, pointer, masks[k])
 
             tiles.panels(o.columns, ALONE if count == 1 else TOGETHER, tile)

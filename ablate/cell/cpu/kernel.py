@@ -1,21 +1,21 @@
-"""The fast engine: kernels generated from a variant's equations, compiled once a machine, and run from PyTorch."""
+"""Kernels generated from a variant's equations, compiled once a machine and admitted once they agree with them."""
 
 from __future__ import annotations
 
 import importlib.util
 import pickle
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import llvmlite.binding
 import numpy as np
 from filelock import FileLock
 
-from ablate.cell.emit import emit, weight_arguments
-from ablate.cell.entry import READY, entry
+from ablate.cell.cpu.cache_path import READY, cache_path
+from ablate.cell.cpu.codegen import generate, weight_arguments
 from ablate.cell.lower import Program, lower
 from ablate.cell.trace import Trace
 
@@ -23,50 +23,80 @@ for _option in (
     # The compiler may check more arrays for overlap before it gives up on vector instructions: a cell has many.
     "--runtime-memory-check-threshold=512",
     "--memory-check-merge-threshold=512",
-    # Units that do not fill a vector are taken four at a time, not one by one.
+    # Units that do not fill a vector are computed four at a time, not one by one.
     "--epilogue-vectorization-minimum-VF=8",
     "--epilogue-vectorization-force-VF=4",
 ):
     llvmlite.binding.set_option("ablate", _option)
 
 
-class Kernel:
-    """The compiled forward and backward functions of a variant."""
+class KernelDisagreesError(Exception):
+    """A kernel does not compute what its equations say."""
 
-    def __init__(self, program: Program, module: ModuleType) -> None:
+
+class Kernel:
+    """The forward and backward functions of a variant, compiled or not."""
+
+    def __init__(self, program: Program, module: Any) -> None:
         self.program = program
         self.forward: Any = module.forward
         self.backward: Any = module.backward
         self.weights = weight_arguments(program)
 
 
-def compile_kernel(trace: Trace, name: str, folder: Path) -> Kernel:
-    """The kernel of a traced variant, from the cache folder or compiled into it.
+def compile_kernel(equations: Callable[..., Any], trace: Trace, name: str, folder: Path) -> Kernel:
+    """The kernel of a variant, from the cache folder or compiled into it.
 
-    A damaged entry is made anew, and of several processes that want the same one, the first compiles.
+    A kernel that is new there is compared with the reference before it is marked as ready. A damaged file is made
+    anew, and of several processes that want the same kernel, the first compiles.
 
     Raises:
         CannotLowerError: the equations hold something that no kernel is made for.
+        KernelDisagreesError: the kernel does not compute what the equations say.
     """
     program = lower(trace)
-    source = emit(program, name)
-    file = entry(trace, name, folder)
+    source = generate(program, name)
+    file = cache_path(trace, name, folder)
+    ready = file.with_suffix(READY)
     with FileLock(file.with_suffix(".lock")):
         if not file.exists() or file.read_text(encoding="utf-8", errors="replace") != source:
+            ready.unlink(missing_ok=True)
             part = file.with_suffix(".part")
             part.write_text(source, encoding="utf-8")
             part.replace(file)
+            _load.cache_clear()
         try:
             kernel = Kernel(program, _load(file))
             _compile(kernel)
-        except (OSError, EOFError, ValueError, pickle.UnpicklingError):  # a damaged entry of the compiler's own cache
+        except (OSError, EOFError, ValueError, pickle.UnpicklingError):  # a damaged file of the compiler's own cache
+            ready.unlink(missing_ok=True)
             for compiled in (file.parent / "__pycache__").glob(f"{file.stem}*"):
                 compiled.unlink()
             _load.cache_clear()
             kernel = Kernel(program, _load(file))
             _compile(kernel)
-        file.with_suffix(READY).touch()
+        if not ready.exists():
+            check_kernel(equations, kernel, source)
+            ready.touch()
     return kernel
+
+
+def check_kernel(equations: Callable[..., Any], kernel: Kernel, source: str) -> None:
+    """Compare a compiled kernel, and its source run by Python in double precision, with the equations.
+
+    Raises:
+        KernelDisagreesError: an output, a state or a gradient differs.
+    """
+    from ablate.cell.cpu.layer import CompiledLayer  # brings the framework, which a kernel in the cache does not need
+    from ablate.cell.cpu.uncompiled import run_uncompiled
+    from ablate.cell.reference import ReferenceLayer
+    from ablate.cell.self_check import check_layers
+
+    trace = kernel.program.trace
+    uncompiled = Kernel(kernel.program, run_uncompiled(source))
+    found = check_layers(trace, ReferenceLayer(equations, trace), CompiledLayer(uncompiled), CompiledLayer(kernel))
+    if found:
+        raise KernelDisagreesError(found)
 
 
 def _compile(kernel: Kernel) -> None:
@@ -80,13 +110,13 @@ def _compile(kernel: Kernel) -> None:
 
     columns = {stack.key: len(stack.weights) for stack in trace.stacks if stack.maps}
     weights = [zeros(1, columns[key]) if key in columns else zeros(1) for key in kernel.weights]
-    forward = zeros(1, 1, maps), zeros(states, 2, 1, 1), zeros(len(program.kept), 1, 1, 1)
+    forward = zeros(1, 1, maps), zeros(states, 2, 1, 1), zeros(len(program.saved_for_backward), 1, 1, 1)
     kernel.forward(*forward, *weights)
     kernel.backward(zeros(1, 1, maps), zeros(vectors, 1), zeros(states, 1, 1), zeros(1, 1, 1), *forward, *weights)
 
 
 @cache
-def _load(file: Path) -> ModuleType:
+def _load(file: Path) -> Any:
     spec = importlib.util.spec_from_file_location(f"ablate_kernel_{file.stem}", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,4 +1,4 @@
-"""What generated kernels are made of: functions that the compiler can turn into vector instructions.
+"""Functions that generated kernels call, in forms that the compiler turns into vector instructions.
 
 No fast-math flag that assumes away NaN or infinity is set: a trial that diverges must be seen to.
 """
