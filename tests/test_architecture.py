@@ -48,7 +48,7 @@ def imports(file: Path, at_import_only: bool) -> Iterator[str]:
 
 
 def room(module: str) -> str:
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def test_no_import_goes_in_a_circle() -> None:
