@@ -1,34 +1,11 @@
-"""Statistics: plain functions from tables to tables; nothing here draws or trains."""
+"""Statistics: registered functions from a study's results to tables; nothing here draws or trains.
 
-from ablate.analysis.boxes import box_statistics, compare_sets, curve_views, views
-from ablate.analysis.compare import MIN_TRIALS, compare, detectable, holm, welch
-from ablate.analysis.trials import (
-    FRACTION,
-    best_curves,
-    best_fraction,
-    best_samples,
-    counts,
-    scored,
-    summary,
-    trial_sets,
-)
+Each module of this folder is imported with it, so an analysis is added by adding a file.
+"""
 
-__all__ = [
-    "FRACTION",
-    "MIN_TRIALS",
-    "best_curves",
-    "best_fraction",
-    "best_samples",
-    "box_statistics",
-    "compare",
-    "compare_sets",
-    "counts",
-    "curve_views",
-    "detectable",
-    "holm",
-    "scored",
-    "summary",
-    "trial_sets",
-    "views",
-    "welch",
-]
+from ablate.analysis.registry import ANALYSES, Analysis, AnalysisTables, analysis
+from ablate.definitions.discovery import import_modules
+
+import_modules(__name__, __path__)
+
+__all__ = ["ANALYSES", "Analysis", "AnalysisTables", "analysis"]

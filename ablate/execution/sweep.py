@@ -18,6 +18,7 @@ from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
 from ablate.storage.folder import StudyFolder
 from ablate.storage.metadata import merge_metadata, study_metadata
+from ablate.storage.results import load_results
 from ablate.storage.tables import trial_ids
 from ablate.trackers.background import BackgroundTrackers
 
@@ -96,20 +97,9 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
 
 def report_study(folder: StudyFolder) -> Path:
     """Write the report of what the study's tables hold; returns its page."""
-    from ablate.report import Facts, TaskFacts, VariantFacts, write_report  # slow to import
+    from ablate.report import write_report  # slow to import
 
-    kept = folder.metadata()
-    metadata = Facts(
-        study=folder.name,
-        command=kept["command"],
-        expected=kept["expected"],
-        tasks=[TaskFacts(**task) for task in kept["tasks"].values()],
-        variants=[VariantFacts(**variant) for variant in kept["variants"].values()],
-        configuration=kept["configuration"],
-        environment=kept["environment"],
-    )
-    tables = folder.tables
-    return write_report(folder.path, tables.trials(), tables.curves(), metadata, tables.samples())
+    return write_report(load_results(folder), folder.path / "report")
 
 
 def _missing(plan: StudyPlan, folder: StudyFolder) -> list[TrialId]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from ablate.report.facts import TaskFacts
+from ablate.analysis.dataframes import records
 
 WIDTH = 7.2  # inches: the text width of a two-column paper
 
@@ -118,11 +119,24 @@ def draw_baseline(ax: Axes, score: float, name: str, low: float, high: float) ->
         )
 
 
-def label_scores(panels: Sequence[Axes], what: str, tasks: Sequence[TaskFacts]) -> None:
-    """Name the quantity, its unit and which way is better: once for a row of panels that share them."""
+def label_scores(panels: Sequence[Axes], what: str, tasks: Sequence[Mapping[str, Any]]) -> None:
+    """Name the quantity, its unit and which way is better: once for a row of panels that share them.
+
+    `tasks` are the panels' rows of the table of tasks.
+    """
     said = ""
     for ax, task in zip(panels, tasks, strict=False):
-        better = "lower" if task.direction == "minimize" else "higher"
-        label = f"{what}, {task.metric}\n({better} is better)"
+        better = "lower" if task["direction"] == "minimize" else "higher"
+        label = f"{what}, {task['metric']}\n({better} is better)"
         ax.set_ylabel("" if label == said else label)
         said = label
+
+
+def by_task(tasks: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The rows of the table of tasks by the task's name."""
+    return {row["task"]: row for row in records(tasks)}
+
+
+def reference_of(variants: pd.DataFrame) -> str:
+    """The reference that the table of variants names; "" where it is empty."""
+    return next(iter(variants["reference"]), "")

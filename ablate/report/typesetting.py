@@ -8,16 +8,22 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.font_manager import FontProperties
-from matplotlib.path import Path as Outline
+from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
 _SIZE = 16.0  # px: the size of the letters on the page
 _GRID = 20  # outlines are drawn in whole twentieths of a px, which keeps them short
-_LETTERS = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C", Outline.CLOSEPOLY: "Z"}
+_LETTERS = {
+    Path.MOVETO: "M",
+    Path.LINETO: "L",
+    Path.CURVE3: "Q",
+    Path.CURVE4: "C",
+    Path.CLOSEPOLY: "Z",
+}
 
 
 @dataclass(frozen=True)
-class Equation:
+class EquationOutline:
     """An equation's outline; a page defines it once under a name and shows it wherever it stands."""
 
     latex: str
@@ -39,7 +45,7 @@ class Equation:
         ).format(self.latex, width, height, view, self.name)
 
 
-def typeset(latex: str, name: str) -> Equation | None:
+def typeset(latex: str, name: str) -> EquationOutline | None:
     """The equation; None if it cannot be typeset."""
     try:
         outline = TextPath((0, 0), f"${latex}$", size=_SIZE, prop=FontProperties(math_fontfamily="cm"))
@@ -47,12 +53,12 @@ def typeset(latex: str, name: str) -> Equation | None:
         return None
     box = outline.get_extents()
     data = "".join(
-        _LETTERS[code] + ("" if code == Outline.CLOSEPOLY else _points(points))
+        _LETTERS[code] + ("" if code == Path.CLOSEPOLY else _points(points))
         for points, code in outline.iter_segments(curves=True, simplify=False)
         if code in _LETTERS
     )
     # The y-axis of an SVG points down.
-    return Equation(latex, name, data, (box.x0 - 1, -box.y1 - 1, box.width + 2, box.height + 2))
+    return EquationOutline(latex, name, data, (box.x0 - 1, -box.y1 - 1, box.width + 2, box.height + 2))
 
 
 def _points(points: npt.NDArray[np.float64]) -> str:

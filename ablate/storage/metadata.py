@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from ablate.cell.difference import difference
 from ablate.cell.typeset import formula, latex
 from ablate.definitions.dataset import SPLITS, Dataset
+from ablate.definitions.study_results import TaskMetadata, VariantMetadata
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.plan.study_plan import StudyPlan, TaskConfig
 from ablate.plan.training_config import TrainingConfig
@@ -26,9 +28,10 @@ def study_metadata(plan: StudyPlan, datasets: dict[str, Dataset], command: str) 
         "expected": plan.config.trials,
         "configuration": plan.config.to_toml(),
         "tasks": {
-            task.name: _task(plan.task_config(task), datasets[task.name], plan.config.training) for task in plan.tasks
+            task.name: asdict(task_metadata(plan.task_config(task), datasets[task.name], plan.config.training))
+            for task in plan.tasks
         },
-        "variants": {variant.name: _variant(variant) for variant in plan.variants},
+        "variants": {variant.name: asdict(variant_metadata(variant)) for variant in plan.variants},
         "environment": environment(plan),
     }
 
@@ -39,43 +42,41 @@ def merge_metadata(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **new, **together}
 
 
-def _task(task_config: TaskConfig, data: Dataset, training: TrainingConfig) -> dict[str, Any]:
+def task_metadata(task_config: TaskConfig, data: Dataset, training: TrainingConfig) -> TaskMetadata:
+    """What a study keeps of a task and its data."""
     task = task_config.task
     splits = {name: data.splits[name] for name in SPLITS}
-    return {
-        "name": task.name,
-        "summary": task.summary,
-        "metric": task.metric,
-        "direction": task.direction,
-        "baseline": task.baseline(data, task_config.settings),
-        "theory": task.generate is not None,
-        "source": data.source,
-        "sha256": data.hash,
-        "notes": list(data.notes),
-        "settings": {
-            "inputs": data.input_size,
-            "outputs": data.output_size,
-            **task_config.own(training),
-        },
-        "counts": {name: len(split) for name, split in splits.items()},
-        "frames": {name: int(split.lengths.sum()) for name, split in splits.items()},
-    }
+    return TaskMetadata(
+        name=task.name,
+        summary=task.summary,
+        metric=task.metric,
+        direction=task.direction,
+        baseline=task.baseline(data, task_config.settings),
+        theoretical_baseline=task.generate is not None,
+        source=data.source,
+        sha256=data.hash,
+        counts={name: len(split) for name, split in splits.items()},
+        frames={name: int(split.lengths.sum()) for name, split in splits.items()},
+        notes=list(data.notes),
+        settings={"inputs": data.input_size, "outputs": data.output_size, **task_config.own(training)},
+    )
 
 
-def _variant(variant: Variant) -> dict[str, Any]:
-    return {
-        "name": variant.name,
-        "summary": variant.summary,
-        "source": variant.source,
-        "family": variant.family,
-        "parent": variant.parent,
-        "equations": latex(variant.trace),
-        "difference": _difference(variant),
-        "initial": {weight: str(initial) for weight, initial in variant.initial.items()},
-        "parameters": formula(variant.trace),
-        "states": len(variant.trace.states),
-        "stages": variant.trace.stages,
-    }
+def variant_metadata(variant: Variant) -> VariantMetadata:
+    """What a study keeps of a variant: its equations typeset, and what it changes about its parent."""
+    return VariantMetadata(
+        name=variant.name,
+        summary=variant.summary,
+        source=variant.source,
+        equations=latex(variant.trace),
+        family=variant.family,
+        parent=variant.parent,
+        difference=_difference(variant),
+        initial={weight: str(initial) for weight, initial in variant.initial.items()},
+        parameters=formula(variant.trace),
+        states=len(variant.trace.states),
+        stages=variant.trace.stages,
+    )
 
 
 def _difference(variant: Variant) -> list[tuple[str, str]]:

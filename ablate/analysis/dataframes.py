@@ -1,8 +1,8 @@
-"""Small typed helpers over pandas, and which way is better."""
+"""Small typed helpers over pandas."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pandas as pd
@@ -26,11 +26,6 @@ def groups(table: pd.DataFrame, *by: str) -> Iterator[tuple[tuple[str, ...], pd.
         yield tuple(map(str, cast(tuple, keys))), group
 
 
-def sign_of(task: str, directions: Mapping[str, str] | None) -> float:
-    """+1 for a task to be minimised, -1 for one to be maximised."""
-    return -1.0 if (directions or {}).get(task) == "maximize" else 1.0
-
-
-def signs(table: pd.DataFrame, directions: Mapping[str, str] | None) -> pd.Series:
-    """For each row, +1 where a lower score is better and -1 where a higher one is."""
-    return pd.Series([sign_of(task, directions) for task in table["task"]], index=table.index, dtype=float)
+def unique(table: pd.DataFrame, column: str) -> list[Any]:
+    """The different values of a column, in the order of their first rows."""
+    return list(dict.fromkeys(table[column]))

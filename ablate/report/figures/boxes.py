@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,54 +13,55 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ablate.analysis.boxes import REFERENCE
-from ablate.analysis.compare import BETTER, MIN_TRIALS, SAME, WORSE
-from ablate.analysis.frames import records, where
+from ablate.analysis.comparisons import BETTER, SAME, WORSE
+from ablate.analysis.dataframes import records, unique, where
+from ablate.analysis.trials import MIN_TRIALS
 from ablate.report import style
-from ablate.report.facts import Facts
-from ablate.report.style import BLACK, QUIET
-from ablate.report.tables import Tables
+from ablate.report.registry import figure
+from ablate.report.style import BLACK, QUIET, by_task, reference_of
 
 SET_NAMES = {"all": "all trials", "best": "best trials"}
 _FACES = {WORSE: style.VERMILLION, BETTER: style.BLUE}
 _NARROW = 10  # up to so many variants a panel is too narrow for its heading in one line
 _POINTS_UP_TO = 12  # more trials than this and their points hide the box
-_HOME_LINE = {"color": QUIET, "lw": 0.5, "ls": (0, (1, 2))}
+_REFERENCE_LINE = {"color": QUIET, "lw": 0.5, "ls": (0, (1, 2))}
 
 
-def boxes(tables: Tables, facts: Facts) -> Figure:
+@figure("boxes", tables=("boxes", "trial_sets", "axis_limits", "tasks", "variants"))
+def boxes(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Box plots of the test score: a column a task, all trials above, the best ones below.
 
     Many variants leave room for few columns, so further tasks go to a further pair of rows.
     """
     with style.theme():
-        tasks = list(dict.fromkeys(tables.boxes["task"]))
-        found = set(tables.boxes["variant"])
-        variants = [name for name in facts.variant_order(found) if name in found]
+        tasks, found = unique(tables["boxes"], "task"), set(tables["boxes"]["variant"])
+        variants = [name for name in tables["variants"]["variant"] if name in found]
         if not tasks:
             return style.blank("No trial has a score yet.")
+        known = by_task(tables["tasks"])
         columns = style.columns_for(len(tasks), max(2.3, 0.75 + 0.14 * len(variants)))
         width = min(style.WIDTH, max(3.6, columns * (1 + 0.55 * len(variants))))
         pitch = 72 * (width / columns - 0.85) / len(variants)  # points between the boxes
         bands = -(-len(tasks) // columns)
-        figure = Figure(figsize=(width, bands * 4.3 + 0.5), layout=style.constrained())
-        grid = figure.subplots(2 * bands, columns, squeeze=False)
+        picture = Figure(figsize=(width, bands * 4.3 + 0.5), layout=style.constrained())
+        grid = picture.subplots(2 * bands, columns, squeeze=False)
         for row, name in enumerate(SET_NAMES):
             for panels, here in style.rows_of(grid[row::2], tasks):
-                bars = [
-                    _panel(ax, tables, facts, task, name, variants, pitch)
-                    for ax, task in zip(panels, here, strict=False)
-                ]
+                bars = [_panel(ax, tables, task, name, variants, pitch) for ax, task in zip(panels, here, strict=False)]
                 bars[-1].set_ylabel("mean parameters", color=QUIET)
-                style.label_scores(panels, "test score", [facts.task(task) for task in here])
-        figure.align_ylabels(list(grid[:, 0]))
-        handles = _legend(tables, facts)
-        figure.legend(handles=handles, loc="outside lower center", ncols=4 if width > 5 else 2, frameon=False)
-        return figure
+                style.label_scores(panels, "test score", [known[task] for task in here])
+        picture.align_ylabels(list(grid[:, 0]))
+        handles = _legend(tables)
+        picture.legend(handles=handles, loc="outside lower center", ncols=4 if width > 5 else 2, frameon=False)
+        return picture
 
 
-def _panel(ax: Axes, tables: Tables, facts: Facts, task: str, name: str, variants: list[str], pitch: float) -> Axes:
-    here = records(where(tables.boxes, task=task, set=name))
-    view = records(where(tables.views, task=task, set=name))[0]
+def _panel(
+    ax: Axes, tables: Mapping[str, pd.DataFrame], task: str, name: str, variants: list[str], pitch: float
+) -> Axes:
+    here = records(where(tables["boxes"], task=task, set=name))
+    limits = records(where(tables["axis_limits"], task=task, set=name))[0]
+    known, reference = by_task(tables["tasks"])[task], reference_of(tables["variants"])
     place = {variant: k for k, variant in enumerate(variants)}
     bars = _parameter_bars(ax, here, place)
     for box in here:
@@ -68,26 +70,25 @@ def _panel(ax: Axes, tables: Tables, facts: Facts, task: str, name: str, variant
             _one_box(ax, box, x)
         elif box["n"] > 1:
             ax.hlines(box["median"], x - 0.3, x + 0.3, color=BLACK, lw=1.2)
-        if box["beyond"]:
-            up = facts.task(task).direction == "minimize"
-            _count_beyond(ax, x, box["beyond"], "▲" if up else "▼", pitch)
-        if box["variant"] == facts.reference and len(here) > 1:
-            ax.axhline(box["median"], zorder=1.5, **_HOME_LINE)
-    _trial_points(ax, records(where(tables.points, task=task, set=name)), here, place)
+        if box["n_outside"]:
+            _write_outside(ax, x, box["n_outside"], "▲" if known["direction"] == "minimize" else "▼", pitch)
+        if box["variant"] == reference and len(here) > 1:
+            ax.axhline(box["median"], zorder=1.5, **_REFERENCE_LINE)
+    _trial_points(ax, records(where(tables["trial_sets"], task=task, set=name)), here, place)
 
-    low, high = style.padded(view["low"], view["high"])
-    style.draw_baseline(ax, view["baseline"], facts.task(task).baseline_name, low, high)
+    low, high = style.padded(limits["low"], limits["high"])
+    style.draw_baseline(ax, limits["baseline"], known["baseline_name"], low, high)
     ax.set_ylim(low, high)
     ax.set_xlim(-0.6, len(variants) - 0.4)
     ax.set_xticks(range(len(variants)), variants, rotation=90 if pitch < 26 else 0)
     for label in ax.get_xticklabels():
-        label.set_fontweight("bold" if label.get_text() == facts.reference else "normal")
+        label.set_fontweight("bold" if label.get_text() == reference else "normal")
     ax.tick_params(axis="x", length=0, labelbottom=name == "best")
     ax.yaxis.set_major_locator(MaxNLocator(6))
     heading = SET_NAMES[name].capitalize()
     if name == "all":
         heading = f"{task}: {SET_NAMES[name]}" if len(variants) > _NARROW else f"{task}\n{heading}"
-    counts = [_beyond_text(box["beyond"], pitch) for box in here if box["beyond"]]
+    counts = [_outside_text(box["n_outside"], pitch) for box in here if box["n_outside"]]
     lines = max((text.count("\n") + 1 if not turned else 0.8 * len(text) for text, turned in counts), default=0)
     ax.set_title(f"{heading}, {_sizes([box['n'] for box in here])}", loc="left", pad=4 + 5.5 * lines)
     return bars
@@ -132,14 +133,14 @@ def _trial_points(ax: Axes, points: list[dict[str, Any]], here: list[dict[str, A
         ax.scatter(x, [point["score"] for point in chosen], s=size, color=BLACK, alpha=0.6, lw=0, zorder=2.5)
 
 
-def _beyond_text(number: int, pitch: float) -> tuple[str, bool]:
-    """How many trials lie outside the view, and whether the text must be turned to fit."""
+def _outside_text(number: int, pitch: float) -> tuple[str, bool]:
+    """How many trials lie outside the axis limits, and whether the text must be turned to fit."""
     turned = pitch < 5 + 3.8 * len(str(number))
     return (f"▲{number}" if turned or pitch > 20 else f"▲\n{number}"), turned
 
 
-def _count_beyond(ax: Axes, x: int, number: int, mark: str, pitch: float) -> None:
-    text, turned = _beyond_text(number, pitch)
+def _write_outside(ax: Axes, x: int, number: int, mark: str, pitch: float) -> None:
+    text, turned = _outside_text(number, pitch)
     ax.annotate(
         text.replace("▲", mark),
         (x, 1.01),
@@ -167,11 +168,11 @@ def _parameter_bars(ax: Axes, here: list[dict[str, Any]], place: dict[str, int])
     return bars
 
 
-def _legend(tables: Tables, facts: Facts) -> list[Patch | Line2D]:
-    home, boxed = facts.reference, tables.boxes["n"].ge(MIN_TRIALS)
-    labels = {REFERENCE: f"{home}, the reference", WORSE: f"significantly worse than {home}"}
-    labels |= {BETTER: f"significantly better than {home}", SAME: SAME}
-    verdicts = {str(verdict) for verdict in tables.boxes.loc[boxed, "verdict"]}
+def _legend(tables: Mapping[str, pd.DataFrame]) -> list[Patch | Line2D]:
+    table, reference = tables["boxes"], reference_of(tables["variants"])
+    labels = {REFERENCE: f"{reference}, the reference", WORSE: f"significantly worse than {reference}"}
+    labels |= {BETTER: f"significantly better than {reference}", SAME: SAME}
+    verdicts = {str(verdict) for verdict in table.loc[table["n"].ge(MIN_TRIALS), "verdict"]}
     handles: list[Patch | Line2D] = []
     for verdict in [name for name in labels if name in verdicts] + ["no test"] * bool(verdicts - set(labels)):
         patch = Patch(label=labels.get(verdict, verdict))
@@ -180,12 +181,12 @@ def _legend(tables: Tables, facts: Facts) -> list[Patch | Line2D]:
     handles.append(Line2D([], [], color=BLACK, lw=1.2, label="median"))
     if verdicts:
         handles.append(Line2D([], [], color=BLACK, lw=0, marker="D", mfc="white", ms=3.2, mew=0.6, label="mean"))
-    if home in set(tables.boxes["variant"]):
-        handles.append(Line2D([], [], label=f"median of {home}", **_HOME_LINE))
-    if any(baseline is not None for baseline in facts.baselines.values()):
-        handles.append(Line2D([], [], label=facts.baseline_names, **style.BASELINE))
+    if reference in set(table["variant"]):
+        handles.append(Line2D([], [], label=f"median of {reference}", **_REFERENCE_LINE))
+    if baselines := unique(tables["tasks"].dropna(subset="baseline"), "baseline_name"):
+        handles.append(Line2D([], [], label=" or ".join(baselines), **style.BASELINE))
     handles.append(Patch(color=style.BAR, label="mean parameters (right axis)"))
-    if any(tables.boxes["beyond"]):
+    if any(table["n_outside"]):
         handles.append(Line2D([], [], color=QUIET, lw=0, marker="^", ms=3.2, label="trials beyond the view"))
     return handles
 

@@ -1,0 +1,70 @@
+"""What became of the trials of each task and variant: how many ended, the best and the median one, what failed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ablate.analysis.dataframes import groups, where
+from ablate.analysis.registry import analysis
+from ablate.analysis.trials import HYPERPARAMETERS, STATES, by_validation
+from ablate.definitions.study_results import StudyResults
+
+
+@analysis("trial_counts")
+def trial_counts(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row for every task and variant of the plan.
+
+    Columns: task, variant, the numbers of trials expected, completed, diverged, failed, and missing.
+    """
+    found = tables["scored_trials"].groupby(["task", "variant", "state"]).size().to_dict()
+    expected = results.expected_trials
+    rows = []
+    for task, variant in itertools.product(results.task_order, results.variant_order):
+        seen = {state: int(found.get((task, variant, state), 0)) for state in STATES}
+        missing = max(0, expected - sum(seen.values()))
+        rows.append({"task": task, "variant": variant, "expected": expected, **seen, "missing": missing})
+    return pd.DataFrame(rows, columns=["task", "variant", "expected", *STATES, "missing"])
+
+
+@analysis("summary")
+def summary(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row for each task and variant that was tried.
+
+    - `completed`, `diverged`, `failed`: trials in each state.
+    - `best_*`: the best completed trial by validation, the honest choice: its index, scores, hyperparameters.
+    - `median_*`: the trial in the middle by `score`, diverged ones last; with an even number the better of the
+      middle two, so that it is always a trial that was run.
+    - `parameters`: mean weights of the scored trials. `mean_seconds`: wall time of a completed trial;
+      `total_seconds`: of all trials, whatever became of them.
+    """
+    rows = []
+    for (task, variant), group in groups(tables["scored_trials"], "task", "variant"):
+        done = where(group, state="completed")
+        ranked = group.dropna(subset="score")
+        # Diverged trials share the worst completed score, so the state decides between equals.
+        ranked = ranked.assign(_loss=ranked["score"] * results.signs(ranked))
+        ranked = ranked.sort_values(["_loss", "state", "index"])
+        middle = ranked.iloc[(len(ranked) - 1) // 2 :] if len(ranked) else ranked
+        row: dict[str, object] = {"task": task, "variant": variant}
+        row |= {state: len(where(group, state=state)) for state in STATES}
+        row |= _first("best", by_validation(results, done)) | _first("median", middle)
+        row |= {"parameters": ranked["parameters"].mean(), "mean_seconds": done["seconds"].mean()}
+        rows.append(row | {"total_seconds": group["seconds"].sum()})
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["task", "variant", *STATES])
+
+
+@analysis("failures")
+def failures(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The trials that ended in an error. Columns: task, variant, index, reason."""
+    return where(tables["scored_trials"], state="failed").filter(["task", "variant", "index", "reason"])
+
+
+def _first(prefix: str, ranked: pd.DataFrame) -> dict[str, object]:
+    """What the summary says of the first row, or of none."""
+    ranked = ranked.rename(columns={"best_epoch": "epoch"})
+    details = ["index", "state", "validation", "test", "score", "epoch", "epochs", "parameters", *HYPERPARAMETERS]
+    return {f"{prefix}_{name}": ranked[name].iloc[0] if len(ranked) else math.nan for name in details}

@@ -1,0 +1,149 @@
+"""What a study has found: its trials, curves and samples, and what is known of its tasks and variants.
+
+These classes are the one place that says which fields exist: the storage writes and reads them, the analyses
+compute from them, the report prints them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _Metadata:
+    """A dataclass of plain types, so that it can be kept as JSON."""
+
+    former_names: ClassVar[Mapping[str, str]] = {}  # of fields, as older versions wrote them
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+        """Read what this or another version wrote: an unknown field is left out, a missing one has its default."""
+        known = {each.name for each in fields(cls)}  # pyright: ignore[reportArgumentType]
+        named = {cls.former_names.get(name, name): value for name, value in kept.items()}
+        return cls(**{name: value for name, value in named.items() if name in known})
+
+
+@dataclass(frozen=True)
+class TaskMetadata(_Metadata):
+    """One task: what is scored on it, and on which data."""
+
+    name: str
+    summary: str = ""
+    metric: str = "score"  # the unit, such as "nats per frame"
+    direction: str = "minimize"  # or "maximize"
+    baseline: float | None = None  # the test score of the best constant predictor
+    theoretical_baseline: bool = False  # whether the baseline comes from theory and not from the data
+    source: str = ""  # where the data came from
+    sha256: str = ""
+    counts: dict[str, int] = field(default_factory=dict)  # sequences by split
+    frames: dict[str, int] = field(default_factory=dict)  # time steps by split
+    notes: list[str] = field(default_factory=list)  # what a reader should know of this copy of the data
+    settings: dict[str, object] = field(default_factory=dict)  # of its data, and the sizes of input and output
+
+    former_names: ClassVar[Mapping[str, str]] = {"theory": "theoretical_baseline"}
+
+    @property
+    def baseline_name(self) -> str:
+        """What a reader is told that the baseline is."""
+        return "baseline of theory" if self.theoretical_baseline else "constant predictor"
+
+
+@dataclass(frozen=True)
+class VariantMetadata(_Metadata):
+    """One variant: what it is, and its equations as LaTeX without dollar signs."""
+
+    name: str
+    summary: str = ""
+    source: str = ""
+    equations: list[str] = field(default_factory=list)
+    family: str = ""
+    parent: str | None = None  # the variant that it changes one thing about
+    difference: list[tuple[str, str]] = field(default_factory=list)  # equations marked "+" new, "-" gone, "" kept
+    initial: dict[str, str] = field(default_factory=dict)  # how weights start, where the variant says so
+    parameters: str = ""  # as a formula in N units and M inputs
+    states: int = 0  # vectors of N numbers
+    stages: int = 0  # rounds of matrix products that wait for one another
+
+    @property
+    def marked_equations(self) -> list[tuple[str, str]]:
+        """The equations with their marks; unmarked where no parent is known."""
+        return [(mark, line) for mark, line in self.difference] or [("", line) for line in self.equations]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResults:
+    """All that a study has found. Any of its tables may be empty, and even lack its columns."""
+
+    name: str
+    # A row a trial: task, variant, index, state, the hyperparameters, validation, test, best_epoch, epochs, parameters,
+    # seconds, reason. `validation` and `test` are in the unit of the task's metric.
+    trials: pd.DataFrame
+    curves: pd.DataFrame  # a row an epoch: task, variant, index, epoch, train, validation
+    samples: pd.DataFrame  # a row a trial whose network wrote a text: task, variant, index, sample
+    tasks: list[TaskMetadata]  # in the order of the study
+    variants: list[VariantMetadata]
+    expected_trials: int  # planned for each task and variant
+    reference: str = "V"  # the variant that all others are compared with
+    command: str = ""  # what made the study
+    configuration: Mapping[str, Any] = field(default_factory=dict)  # nested
+    environment: Mapping[str, str] = field(default_factory=dict)  # versions, machine, cores, engine
+
+    @property
+    def directions(self) -> dict[str, str]:
+        """Whether a task's score is to "minimize" or to "maximize"."""
+        return {task.name: task.direction for task in self.tasks}
+
+    @property
+    def baselines(self) -> dict[str, float | None]:
+        """The test score of each task's baseline."""
+        return {task.name: task.baseline for task in self.tasks}
+
+    @property
+    def task_order(self) -> list[str]:
+        """The study's tasks, then any other that has trials, so that no row is ever left out unseen."""
+        return _with_others([task.name for task in self.tasks], _names(self.trials, "task"))
+
+    @property
+    def variant_order(self) -> list[str]:
+        """The reference first, then the study's variants in its order, then any other that has trials."""
+        names = _with_others([variant.name for variant in self.variants], _names(self.trials, "variant"))
+        return sorted(names, key=lambda name: name != self.reference)
+
+    def task(self, name: str) -> TaskMetadata:
+        """What is known of a task; nothing but its name where the study does not announce it."""
+        return next((task for task in self.tasks if task.name == name), TaskMetadata(name))
+
+    def sign(self, task: str) -> float:
+        """+1 where a lower score is better, -1 where a higher one is: a score times its sign is a loss."""
+        return -1.0 if self.task(task).direction == "maximize" else 1.0
+
+    def signs(self, table: pd.DataFrame) -> pd.Series:
+        """The `sign` of each row's task, shape (rows,)."""
+        signs = {task: self.sign(task) for task in _names(table, "task")}
+        return table["task"].map(signs.get).astype(float)  # pyright: ignore[reportReturnType]
+
+    def ordered(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table's rows by task and variant in the orders above; within them as they stood."""
+        places = {"task": self.task_order, "variant": self.variant_order}
+        by = [name for name in places if name in table]
+        if not by:
+            return table
+        ranks = {
+            name: {value: rank for rank, value in enumerate(_with_others(places[name], _names(table, name)))}
+            for name in by
+        }
+        return table.sort_values(
+            by, key=lambda column: column.map(ranks[str(column.name)]), kind="stable", ignore_index=True
+        )
+
+
+def _names(table: pd.DataFrame, column: str) -> set[str]:
+    return {str(name) for name in table[column]} if column in table else set()
+
+
+def _with_others(names: list[str], found: set[str]) -> list[str]:
+    return list(dict.fromkeys([*names, *sorted(found - set(names))]))

@@ -1,0 +1,18 @@
+"""How the best trials learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ablate.analysis.dataframes import unique
+from ablate.definitions.study_results import StudyResults
+from ablate.report.registry import section
+
+
+@section("curves", "how the best trials learnt", position=40, tables=("boxes",), figure="curves")
+def curves(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
+    tasks = unique(tables["boxes"], "task")
+    return {"narrow": len(tasks) == 1} if tasks else None

@@ -1,0 +1,23 @@
+"""Read a study's results from its folder."""
+
+from __future__ import annotations
+
+from ablate.definitions.study_results import StudyResults, TaskMetadata, VariantMetadata
+from ablate.storage.folder import StudyFolder
+
+
+def load_results(folder: StudyFolder) -> StudyResults:
+    """What a study's tables and metadata hold, whichever version wrote them."""
+    metadata, tables = folder.metadata(), folder.tables
+    return StudyResults(
+        name=folder.name,
+        trials=tables.trials(),
+        curves=tables.curves(),
+        samples=tables.samples(),
+        tasks=[TaskMetadata.from_dict(task) for task in metadata.get("tasks", {}).values()],
+        variants=[VariantMetadata.from_dict(variant) for variant in metadata.get("variants", {}).values()],
+        expected_trials=metadata.get("expected", 0),
+        command=metadata.get("command", ""),
+        configuration=metadata.get("configuration", {}),
+        environment=metadata.get("environment", {}),
+    )
