@@ -13,6 +13,13 @@ from ablate.analysis.registry import analysis
 from ablate.analysis.trials import HYPERPARAMETERS, STATES, by_validation
 from ablate.definitions.study_results import StudyResults
 
+_DETAILS = ("index", "state", "validation", "test", "score", "epoch", "epochs", "parameters", *HYPERPARAMETERS)
+_COLUMNS = [
+    *("task", "variant", *STATES),
+    *(f"{prefix}_{name}" for prefix in ("best", "median") for name in _DETAILS),
+    *("parameters", "mean_seconds", "total_seconds"),
+]
+
 
 @analysis("trial_counts")
 def trial_counts(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -54,7 +61,7 @@ def summary(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Dat
         row |= _first("best", by_validation(results, done)) | _first("median", middle)
         row |= {"parameters": ranked["parameters"].mean(), "mean_seconds": done["seconds"].mean()}
         rows.append(row | {"total_seconds": group["seconds"].sum()})
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["task", "variant", *STATES])
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 @analysis("failures")
@@ -66,5 +73,4 @@ def failures(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Da
 def _first(prefix: str, ranked: pd.DataFrame) -> dict[str, object]:
     """What the summary says of the first row, or of none."""
     ranked = ranked.rename(columns={"best_epoch": "epoch"})
-    details = ["index", "state", "validation", "test", "score", "epoch", "epochs", "parameters", *HYPERPARAMETERS]
-    return {f"{prefix}_{name}": ranked[name].iloc[0] if len(ranked) else math.nan for name in details}
+    return {f"{prefix}_{name}": ranked[name].iloc[0] if len(ranked) else math.nan for name in _DETAILS}

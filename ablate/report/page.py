@@ -11,25 +11,32 @@ from markupsafe import Markup
 
 from ablate.definitions.study_results import StudyResults
 from ablate.report import formatting
-from ablate.report.registry import SECTIONS
+from ablate.report.registry import SECTIONS, Section
 
 
 def render_page(results: StudyResults, tables: Mapping[str, pd.DataFrame], svgs: Mapping[str, bytes]) -> str:
     """The page: the registered sections by their position. `svgs` holds the figures by name."""
+    addresses = {name: f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}" for name, svg in svgs.items()}
     sections, figures = [], 0
     for section in sorted(SECTIONS, key=lambda section: section.position):
-        contents = section.contents(results, {name: tables[name] for name in section.tables})
-        if contents is None:
-            continue
-        title = section.title.replace("{reference}", results.reference)
-        if section.figure is not None:
-            figures += 1
-            title = f"Figure {figures}: {title}"
-            svg = base64.b64encode(svgs[section.figure]).decode()
-            contents = {**contents, "figure": f"data:image/svg+xml;base64,{svg}"}
-        html = environment().from_string(section.template).render(results=results, **contents)
-        sections.append((title, Markup(html.strip())))
-    return environment().get_template("page.html").render(results=results, tasks=results.task_order, sections=sections)
+        html = render_section(section, results, tables, addresses)
+        if html is not None:
+            title = section.title.replace("{reference}", results.reference)
+            figures += section.figure is not None
+            sections.append((title if section.figure is None else f"Figure {figures}: {title}", html))
+    page = environment().get_template("page.html")
+    return page.render(results=results, tasks=results.task_order, sections=sections)
+
+
+def render_section(
+    section: Section, results: StudyResults, tables: Mapping[str, pd.DataFrame], figures: Mapping[str, str]
+) -> Markup | None:
+    """A section without its heading; None where it has nothing to show. `figures` holds addresses by name."""
+    contents = section.contents(results, {name: tables[name] for name in section.tables})
+    if contents is None:
+        return None
+    figure = {} if section.figure is None else {"figure": figures[section.figure]}
+    return Markup(environment().from_string(section.template).render(results=results, **figure, **contents).strip())
 
 
 def environment() -> jinja2.Environment:
