@@ -1,110 +1,225 @@
-"""The report, in every state a study can be in."""
+"""The report: what its page and figures say is what its tables hold, in every state that a study can be in."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
 
-from ablate.report import Facts, TaskFacts, VariantFacts, write_report
-from ablate.report.figures import FIGURES
-from ablate.report.lineplots import _apart
-from ablate.report.narrative import duration, number, scientific, signed
-from ablate.report.style import line_styles
-from ablate.report.tables import compute
+from ablate.analysis import AnalysisTables
+from ablate.definitions.study_results import StudyResults, VariantMetadata
+from ablate.report import FIGURES, SECTIONS, figure, section, write_report
+from ablate.report.figures.curves import spread_out
+from ablate.report.formatting import SETS, decimals, duration, number, probability, scientific, signed
+from ablate.report.gallery import render_gallery
+from ablate.report.page import render_page
+from ablate.report.style import BLUE, VERMILLION, line_styles
 from ablate.report.typesetting import typeset
-from tests.synthetic import BASELINE, GREFF, study
+from ablate.testing.analyses import check_figure, check_section, unclosed_elements
+from ablate.testing.synthetic import synthetic_results, unusual_results, without_scores
 
-NOTHING = pd.DataFrame()
-VOID = {"area", "base", "br", "col", "hr", "img", "link", "meta"}
-
-
-def facts(tasks: tuple[str, ...] = ("jsb",), variants: tuple[str, ...] = GREFF, n: int = 6) -> Facts:
-    return Facts(
-        study="demo",
-        command="python run_sweep.py --variants all",
-        expected=n,
-        tasks=[
-            TaskFacts(
-                name, "chorales", "nats per frame", "minimize", BASELINE, "a <package>", "ab" * 32, {"train": 229}
-            )
-            for name in tasks
-        ],
-        variants=[
-            VariantFacts(name, "a cell", "a paper", [r"z^{t} = \tanh{\left(W_{z} x^{t} \right)}"]) for name in variants
-        ],
-        configuration={"paired": True, "search": {"momentum": {"low": 0.01}}, "data": {}},
-        environment={"python": "3.11"},
-    )
+NO_FIGURES = dict.fromkeys((entry.name for entry in FIGURES), b"<svg/>")
 
 
 class Page(HTMLParser):
-    """Checks that every element is closed, and collects what the page would load and where it leads."""
+    """What a page shows and loads: `tables` holds the cells' texts by table and row."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.open: list[str] = []
         self.loads: list[str] = []
-        self.leads: list[str] = []
+        self.links: list[str] = []
         self.places: set[str] = set()
+        self.tables: list[list[list[str]]] = []
+        self._cell = False
+        assert not unclosed_elements(text)
         self.feed(text)
-        assert not self.open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = self.leads if tag == "a" else self.loads
+        found = self.links if tag == "a" else self.loads
         found += [value or "" for key, value in attrs if key in ("src", "href", "srcset")]
         self.places |= {f"#{value}" for key, value in attrs if key == "id"}
-        if tag not in VOID:
-            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self._cell = True
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
+        self._cell = self._cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._cell:
+            self.tables[-1][-1][-1] += data
+
+    def rows(self, *heading: str) -> list[list[str]]:
+        """The rows under the headings of the first table whose last row of headings starts with these words."""
+        for table in self.tables:
+            for k, row in enumerate(table):
+                if tuple(row[: len(heading)]) == heading:
+                    return table[k + 1 :]
+        raise AssertionError(f"no table is headed {heading}")
 
 
-def written(folder: Path, trials: pd.DataFrame, curves: pd.DataFrame, about: Facts) -> str:
-    path = write_report(folder, trials, curves, about)
-    assert path == folder / "report" / "index.html"
-    text = path.read_text(encoding="utf-8")
-    page = Page(text)
+@dataclass
+class Report:
+    """A study and its report, as written."""
+
+    results: StudyResults
+    folder: Path
+    tables: AnalysisTables
+
+    @property
+    def text(self) -> str:
+        return (self.folder / "index.html").read_text(encoding="utf-8")
+
+    @property
+    def gallery(self) -> str:
+        return (self.folder / "gallery.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The report of a study with enough trials for verdicts: the best ones of NFG are worse than those of V."""
+    results = synthetic_results(variants=("V", "NFG", "NP"), trials=60)
+    folder = tmp_path_factory.mktemp("report") / "report"
+    assert write_report(results, folder) == folder / "index.html"
+    return Report(results, folder, AnalysisTables(results))
+
+
+def page_of(results: StudyResults) -> str:
+    """The page without its figures, which take time to draw."""
+    return render_page(results, AnalysisTables(results), NO_FIGURES)
+
+
+# The files
+
+
+def test_the_report_is_one_page_a_gallery_and_a_file_for_each_table_and_figure(report):
+    found = {str(path.relative_to(report.folder)) for path in report.folder.rglob("*") if path.is_file()}
+    figures = {f"figures/{entry.name}.{kind}" for entry in FIGURES for kind in ("pdf", "png")}
+    assert found == {"index.html", "gallery.html", *figures, *(f"tables/{name}.csv" for name in report.tables)}
+
+
+def test_the_page_loads_nothing_and_leads_only_to_its_gallery(report):
+    page, gallery = Page(report.text), Page(report.gallery)
+    assert len(page.loads) == len(NO_FIGURES)
     assert all(address.startswith("data:image/svg+xml;base64,") for address in page.loads)
-    assert set(page.leads) == {"gallery.html"}
-    shown = path.with_name("gallery.html").read_text(encoding="utf-8")
-    gallery = Page(shown)
+    assert set(page.links) == {"gallery.html"}
     assert set(gallery.loads) <= gallery.places  # outlines that the page itself defines
-    assert set(gallery.leads) <= {"index.html", *gallery.places}
-    assert "nan" not in f"{text} {shown}".lower().split()
-    return text
+    assert set(gallery.links) <= {"index.html", *gallery.places}
 
 
-def test_a_study_is_reported(tmp_path):
-    trials, curves = study(n=6)
-    text = written(tmp_path, trials, curves, facts())
-    found = {str(path.relative_to(tmp_path / "report")) for path in tmp_path.rglob("*") if path.is_file()}
-    assert {f"figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "png")} <= found
-    assert {"tables/boxes.csv", "tables/points.csv", "tables/comparisons.csv", "tables/curves.csv"} <= found
-    assert not any(".part" in name for name in found)
-    assert "too few for a test" in text
-    assert f"of {trials['state'].ne('failed').sum()} scored trials do no better than the constant predictor" in text
-    assert "no significant difference" in text
-    assert "a &lt;package&gt;" in text
-    assert "search.momentum.low" in text
-    gallery = (tmp_path / "report" / "gallery.html").read_text(encoding="utf-8")
-    assert gallery.count('class="equation"') == len(GREFF)
+def test_the_csv_files_hold_the_tables_to_ten_digits(report):
+    for name, table in report.tables.items():
+        kept = pd.read_csv(report.folder / "tables" / f"{name}.csv")
+        assert list(kept.columns) == list(table.columns) and len(kept) == len(table), name
+        for column in table.select_dtypes("number"):
+            np.testing.assert_allclose(kept[column], table[column].astype(float), rtol=1e-9, err_msg=name)
 
 
-def test_the_gallery_marks_what_a_variant_changes(tmp_path):
-    trials, curves = study(variants=("V", "NOG"), n=60)
-    about = facts(variants=("V", "NOG"), n=60)
+def test_the_same_results_give_the_same_files_whatever_the_order_of_their_rows(report, tmp_path):
+    results = report.results
+    shuffled = {name: getattr(results, name).sample(frac=1, random_state=0) for name in ("trials", "curves", "samples")}
+    write_report(replace(results, **shuffled), tmp_path)
+    for path in sorted(path for path in report.folder.rglob("*") if path.is_file()):
+        assert path.read_bytes() == (tmp_path / path.relative_to(report.folder)).read_bytes(), path.name
+
+
+def test_the_pdf_files_embed_their_fonts(report):
+    for path in (report.folder / "figures").glob("*.pdf"):
+        content = path.read_bytes()
+        assert b"/FontFile2" in content and b"/CIDFontType2" in content and b"/Type3" not in content, path.name
+
+
+# What the page says
+
+
+def test_the_page_states_the_verdicts_of_the_table(report):
+    page, places = Page(report.text), decimals(report.tables["boxes"])["jsb"]
+    table = report.tables["comparisons"].set_index(["variant", "set"])
+    assert table.loc[("NFG", "best"), "verdict"] == "worse"
+    assert table.loc[("NFG", "all"), "verdict"] == "no significant difference"
+    short = {"worse": "worse", "better": "better", "no significant difference": "n.s."}
+    rows = page.rows("variant", "what differs")
+    assert [row[0] for row in rows] == ["NFG", "NP"]
+    for variant, _, *cells in rows:
+        for name, cell in zip(SETS, cells, strict=True):
+            row = table.loc[(variant, name)]
+            assert cell == f"{signed(row['difference'], places)} {short[row['verdict']]}"
+
+
+def test_the_page_gives_every_test_in_full(report):
+    page, places = Page(report.text), decimals(report.tables["boxes"])["jsb"] + 1
+    shown = page.rows("trials", "variant", "n", "mean")
+    expected = report.tables["comparisons"].to_dict("records")
+    assert len(shown) == len(expected) == 4
+    for cells, row in zip(shown, expected, strict=True):
+        assert cells[:4] == [SETS[row["set"]], row["variant"], str(row["n"]), number(row["mean"], places)]
+        low, high = signed(row["low"], places), signed(row["high"], places)
+        assert cells[6:9] == [signed(row["difference"], places), f"{low} to {high}", number(row["t"])]
+        assert cells[10:] == [
+            *(probability(row[name]).removeprefix("= ") for name in ("p", "p_holm")),
+            row["verdict"],
+        ]
+
+
+def test_the_page_names_the_worse_variants_with_their_differences(report):
+    row = report.tables["comparisons"].set_index(["set", "variant"]).loc[("best", "NFG")]
+    places = decimals(report.tables["boxes"])["jsb"]
+    said = f"NFG ({signed(row['difference'], places)}, p {probability(row['p_holm'])})".replace("<", "&lt;")
+    assert f"The best trials (n = 6 a variant): significantly worse than V: {said}; no significant" in report.text
+    assert ": no significant difference from V: NFG, NP." in report.text
+
+
+def test_the_page_counts_the_trials_and_what_a_baseline_would_do(report):
+    trials = report.results.trials
+    states = trials["state"].value_counts()
+    said = f"{len(trials)} trials have ended: {states['completed']} completed, {states['diverged']} diverged"
+    assert said in report.text
+    scores = report.tables["scored_trials"]["score"].dropna()
+    useless = int((scores >= 11.9).sum())
+    assert f"{useless} of {len(scores)} scored trials do no better than the constant predictor" in report.text
+    rows = Page(report.text).rows("task", "variant", "planned")
+    counted = report.tables["trial_counts"][["variant", "expected", "completed", "diverged", "failed", "missing"]]
+    assert [row[1:7] for row in rows] == [[str(cell) for cell in row] for row in counted.to_numpy()]
+
+
+def test_the_page_shows_the_best_trials_hyperparameters(report):
+    rows = Page(report.text).rows("variant", "validation", "test", "hidden size")
+    best = report.tables["summary"].set_index("variant")
+    assert [row[0] for row in rows] == ["V", "NFG", "NP"]
+    for variant, validation, test, size, rate, *_ in rows:
+        row = best.loc[variant]
+        assert (validation, test) == (number(row["best_validation"], 2), number(row["best_test"], 2))
+        assert (size, rate) == (number(row["best_hidden_size"], 0), scientific(row["best_learning_rate"]))
+
+
+def test_the_page_shows_what_the_best_trials_wrote_and_how_the_study_was_made(report):
+    best = report.tables["summary"].set_index("variant")["best_index"]
+    assert f"&lt;V&gt; {best['V']:.0f}\n\tif" in report.text and report.text.count("&lt;V&gt;") == 1
+    for text in ("a &lt;package&gt;", "search.momentum.low", "python run_sweep.py --variants all", "ab" * 32):
+        assert text in report.text
+
+
+def test_figures_are_numbered_in_the_order_of_the_page(report):
+    places = [report.text.index(f"<h2>Figure {k}: ") for k in (1, 2, 3)]
+    assert places == sorted(places) and "<h2>Figure 4" not in report.text
+
+
+def test_the_gallery_shows_equations_and_marks_what_a_variant_changes(report):
     changed = replace(
-        about.variants[1],
+        report.results.variants[1],
         parent="V",
         difference=[("", "z = x"), ("-", "y = o"), ("+", "y = 1")],
         initial={"b_f": "the study's draw + 1"},
@@ -112,119 +227,210 @@ def test_the_gallery_marks_what_a_variant_changes(tmp_path):
         states=2,
         stages=1,
     )
-    written(tmp_path, trials, curves, replace(about, variants=[about.variants[0], changed]))
-    text = (tmp_path / "report" / "gallery.html").read_text(encoding="utf-8")
-    card = text[text.index('id="NOG"') :]
-    assert [card.count(f'<div class="{kind}">') for kind in ("kept", "gone", "new")] == [1, 1, 1]
-    assert "4 NM + 4 N² + 7 N" in card and "all trials against V" in card
-
-
-def test_verdicts_are_named_once_there_are_enough_trials(tmp_path):
-    trials, curves = study(variants=("V", "NFG", "NP"), n=60)
-    text = written(tmp_path, trials, curves, facts(variants=("V", "NFG", "NP"), n=60))
-    assert "The best trials (n = 6 a variant): significantly worse than V: NFG" in text
-
-
-def test_what_the_best_trial_wrote_is_shown(tmp_path):
-    trials, curves = study(variants=("V", "NFG"), n=3)
-    samples = trials.loc[trials["state"].eq("completed"), ["task", "variant", "index"]]
-    samples = samples.assign(
-        sample=[f"<{v}> {k}\n\tif" for v, k in zip(samples["variant"], samples["index"], strict=True)]
-    )
-    write_report(tmp_path, trials, curves, facts(variants=("V", "NFG")), samples)
-    text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    first, _, last = report.results.variants
+    text = render_gallery(replace(report.results, variants=[first, changed, last]), report.tables)
     Page(text)
-    done = trials[trials["state"].eq("completed") & trials["variant"].eq("V")].sort_values("validation")
-    assert f"&lt;V&gt; {done['index'].iloc[0]}\n\tif" in text and text.count("&lt;V&gt;") == 1
-    kept = pd.read_csv(tmp_path / "report" / "tables" / "samples.csv")
-    assert list(kept["variant"]) == ["V", "NFG"] and kept["sample"].str.endswith("\n\tif").all()
+    card = text[text.index('id="NFG"') : text.index('id="NP"')]
+    assert [card.count(f'<div class="{kind}">') for kind in ("kept", "gone", "new")] == [1, 1, 1]
+    assert "4 NM + 4 N² + 7 N" in card and "<code>b_f</code> starts as the study&#39;s draw + 1" in card
+    rows = {row[0]: row[1] for table in Page(card_of(card)).tables for row in table}
+    difference = report.tables["comparisons"].set_index(["variant", "set"])["difference"]
+    assert rows["all trials against V"] == f"{signed(difference['NFG', 'all'], 2)} n.s."
+    assert rows["the best trials against V"] == f"{signed(difference['NFG', 'best'], 2)} worse"
+    assert report.gallery.count('class="equation"') == 3
 
 
-def test_the_same_numbers_give_the_same_files(tmp_path):
-    trials, curves = study(variants=("V", "NFG"), n=6)
-    about = facts(variants=("V", "NFG"))
-    write_report(tmp_path / "a", trials, curves, about)
-    write_report(tmp_path / "b", trials.sample(frac=1, random_state=0), curves.sample(frac=1, random_state=0), about)
-    for path in sorted((tmp_path / "a").rglob("*.*")):
-        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes(), path.name
+def card_of(text: str) -> str:
+    """A piece of a page from the first table on, closed."""
+    return text[text.index("<table>") : text.rindex("</table>")] + "</table>"
 
 
-def only(trials: pd.DataFrame, state: str) -> pd.DataFrame:
-    blank = {"state": state, "validation": np.nan, "test": np.nan, "best_epoch": np.nan}
-    return trials.assign(**blank, reason="Boom <b>: bad" if state == "failed" else None)
+# What the figures show
 
 
-@pytest.mark.parametrize("state", ["failed", "diverged"])
-def test_no_trial_completed(tmp_path, state):
-    trials, _ = study(n=2)
-    text = written(tmp_path, only(trials, state), NOTHING, facts(n=2))
-    assert f"22 {state}" in text
-    assert ("Boom &lt;b&gt;: bad" in text) == (state == "failed")
+def drawn(results: StudyResults, name: str) -> tuple[AnalysisTables, Figure]:
+    tables = AnalysisTables(results)
+    picture = FIGURES[name](tables)
+    picture.draw_without_rendering()
+    return tables, picture
 
 
-def test_no_trial_at_all(tmp_path):
-    trials, curves = study(n=1)
-    for table, lines in ((NOTHING, NOTHING), (trials[:0], curves[:0])):
-        assert "No trial has ended yet; 66 are planned" in written(tmp_path, table, lines, facts())
-    assert "Nothing is planned" in written(tmp_path, NOTHING, NOTHING, facts((), ()))
+def test_the_boxes_are_the_tables():
+    tables, picture = drawn(synthetic_results(variants=("NOG", "V", "NFG", "NP"), trials=60), "boxes")
+    panels = [ax for ax in picture.axes if ax.get_title(loc="left")]
+    assert [ax.get_title(loc="left") for ax in panels] == ["jsb\nAll trials, n = 59", "Best trials, n = 6"]
+    assert [label.get_text() for label in panels[-1].get_xticklabels()] == ["V", "NOG", "NFG", "NP"]
+    for name, ax in zip(SETS, panels, strict=True):
+        table = tables["boxes"].groupby("set").get_group(name).set_index("variant")
+        boxes = [patch for patch in ax.patches if isinstance(patch, PathPatch)]
+        assert len(boxes) == 4
+        for box, variant in zip(boxes, table.index, strict=True):
+            row, corners = table.loc[variant], box.get_path().vertices
+            assert (corners[:, 1].min(), corners[:, 1].max()) == pytest.approx((row["q1"], row["q3"]))
+            assert corners[:, 0].mean() == pytest.approx(list(table.index).index(variant), abs=0.3)
+            face = {"worse": VERMILLION, "better": BLUE}.get(row["verdict"], "white")
+            assert to_hex(box.get_facecolor()) == to_hex(face), variant
+            assert bool(box.get_hatch()) == (row["verdict"] == "worse"), variant
+        heights = {round(float(y), 9) for line in ax.lines for y in line.get_ydata()}
+        assert {round(value, 9) for value in table[["min", "median", "mean", "max"]].to_numpy().ravel()} <= heights
+        limits = tables["axis_limits"].set_index("set").loc[name]
+        assert ax.get_ylim()[0] <= limits["low"] and limits["high"] <= ax.get_ylim()[1]
+        outside = [int(text.get_text().strip("▲\n")) for text in ax.texts if "▲" in text.get_text()]
+        assert outside == [count for count in table["n_outside"] if count]
+    assert "worse" in set(tables["boxes"]["verdict"]) and tables["boxes"]["n_outside"].any()
 
 
-def test_one_trial_and_one_variant(tmp_path):
-    trials, curves = study(variants=("V",), n=1)
-    trials = trials.assign(state="completed", validation=8.4, test=8.5, best_epoch=3)
-    text = written(tmp_path, trials, curves, facts(variants=("V",), n=1))
-    assert "nothing to compare" in text
+def test_the_bars_behind_the_boxes_are_the_mean_parameters():
+    tables, picture = drawn(synthetic_results(trials=6), "boxes")
+    bars = next(ax for ax in picture.axes if ax.get_ylabel() == "mean parameters")
+    expected = tables["boxes"].query("set == 'all'")["parameters"]
+    assert [bar.get_height() for bar in bars.patches] == list(expected)
 
 
-def test_curves_missing_and_study_unfinished(tmp_path):
-    trials, _ = study(variants=("V", "NFG"), n=5)
-    text = written(tmp_path, trials, NOTHING, facts(variants=("V", "NFG", "NP"), n=9))
-    assert "are missing: all that follows may still change" in text
+def test_few_trials_are_drawn_as_points_at_their_scores():
+    tables, picture = drawn(synthetic_results(variants=("V", "NFG"), trials=8), "boxes")
+    ax = next(ax for ax in picture.axes if "All trials" in ax.get_title(loc="left"))
+    heights = sorted(float(y) for points in ax.collections for _, y in np.asarray(points.get_offsets()))
+    assert heights == pytest.approx(sorted(tables["trial_sets"].query("set == 'all'")["score"]))
 
 
-def test_the_reference_absent(tmp_path):
-    trials, curves = study(variants=("NFG", "NP"), n=8)
-    assert "the reference V has no score" in written(tmp_path, trials, curves, facts(variants=("NFG", "NP"), n=8))
+def test_a_figure_of_boxes_says_when_there_is_no_test():
+    _, picture = drawn(synthetic_results(variants=("V", "NFG"), trials=4), "boxes")
+    assert "n = 3 to 4: no test" in picture.axes[0].get_title(loc="left")
+    assert not any(isinstance(patch, PathPatch) for ax in picture.axes for patch in ax.patches)
 
 
-def test_rows_that_the_facts_do_not_announce_are_shown(tmp_path):
-    trials, curves = study(("jsb", "iam"), ("V", "XYZ"), n=6)
-    text = written(tmp_path, trials, curves, facts(("jsb",), ("V",)))
-    assert "XYZ" in text
-    assert "iam" in text
+def test_the_curves_are_the_best_trials_with_their_best_epochs():
+    results = synthetic_results(variants=("V", "NFG", "NP"), trials=6)
+    tables, picture = drawn(results, "curves")
+    (ax,) = picture.axes
+    curves = tables["best_curves"]
+    best = curves[curves["best"]][["variant", "epoch", "validation"]].to_numpy().tolist()
+    lines = [list(line.get_ydata()) for line in ax.lines]
+    for variant, rows in curves.groupby("variant"):
+        assert list(rows["validation"]) in lines, variant
+    dots = [np.asarray(points.get_offsets())[0].tolist() for points in ax.collections]
+    assert dots == [[epoch, validation] for _, epoch, validation in best]
+    labels = {text.get_text() for text in ax.texts}
+    assert len(best) == 3 and {f"{name} {validation:.2f}" for name, _, validation in best} <= labels
 
 
-def test_where_higher_is_better(tmp_path):
-    trials, curves = study(variants=("V", "NFG"), n=60)
-    trials[["validation", "test"]] *= -1
-    curves[["train", "validation"]] *= -1
-    about = facts(variants=("V", "NFG"), n=60)
-    about = replace(about, tasks=[replace(about.tasks[0], direction="maximize", baseline=-BASELINE)])
-    text = written(tmp_path, trials, curves, about)
-    assert "significantly worse than V: NFG (−0." in text
-    assert "higher is better" in text
+def test_every_scored_trial_stands_over_its_learning_rate(report):
+    tables, picture = drawn(report.results, "learning_rates")
+    (ax,) = picture.axes
+    points = {found.get_label(): np.asarray(found.get_offsets()) for found in ax.collections}
+    scored, limits = tables["trial_sets"].query("set == 'all'"), tables["axis_limits"].iloc[0]
+    assert sum(len(found) for found in points.values()) == len(scored)
+    assert len(points["diverged"]) == scored["state"].eq("diverged").sum() > 0
+    shown = scored[scored["score"].between(limits["low"], limits["high"]) & scored["state"].eq("completed")]
+    ours = shown[shown["variant"].eq("V")][["learning_rate", "score"]].to_numpy()
+    np.testing.assert_array_equal(points["V"], ours)
+    assert ax.get_xscale() == "log"
 
 
-@pytest.mark.parametrize(("tasks", "variants", "n"), [(1, 2, 3), (3, 11, 20), (8, 3, 6), (2, 40, 6)])
-def test_every_figure_can_be_drawn(tasks, variants, n):
-    names = ("V", *(f"X{k}" for k in range(variants - 1)))
-    places = tuple(f"task{k}" for k in range(tasks))
-    trials, curves = study(places, names, n)
-    about = facts(places, names, n)
-    tables = compute(trials, curves, about)
-    for draw in FIGURES.values():
-        figure = draw(tables, about)
-        assert isinstance(figure, Figure)
-        figure.draw_without_rendering()
-        assert figure.get_size_inches()[0] <= 7.21
+@pytest.mark.parametrize(("tasks", "variants", "n"), [(3, 11, 20), (8, 3, 6), (2, 40, 6)])
+@pytest.mark.parametrize("name", [entry.name for entry in FIGURES])
+def test_large_studies_fit_a_page_and_show_every_task(name, tasks, variants, n):
+    names, places = ("V", *(f"X{k}" for k in range(variants - 1))), [f"task{k}" for k in range(tasks)]
+    picture = FIGURES[name](AnalysisTables(synthetic_results(tuple(places), names, n)))
+    assert picture.get_size_inches()[0] <= 7.21
+    titles = [ax.get_title(loc="left") for ax in picture.axes]
+    assert all(any(title.split("\n")[0].split(":")[0] == place for title in titles) for place in places)
 
 
-def test_the_reference_comes_first_in_tables_and_facts():
-    about = facts(variants=("NFG", "V", "NP"))
-    trials, curves = study(variants=("NP", "NFG", "V"), n=5)
-    tables = compute(trials, curves, about)
-    assert list(tables.summary["variant"]) == ["V", "NFG", "NP"]
-    assert list(dict.fromkeys(tables.boxes["variant"])) == ["V", "NFG", "NP"]
+# What holds for all of them, in every state of a study
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in FIGURES])
+def test_contract_of_figures(name):
+    check_figure(name)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in SECTIONS])
+def test_contract_of_sections(name):
+    check_section(name)
+
+
+def test_the_page_stands_in_every_state_of_a_study():
+    said = {
+        "no trial": "No trial has ended yet; 36 are planned",
+        "no column": "No trial has ended yet; 36 are planned",
+        "nothing planned": "Nothing is planned",
+        "one variant": "only one variant has a score, so there is nothing to compare",
+        "one trial": "nothing to compare",
+        "only diverged trials": "36 diverged",
+        "only failed trials": "36 failed",
+        "constant scores": "not tested (no variance): NFG, SRN",
+        "reference missing": "the reference V has no score",
+        "higher is better": "higher is better",
+    }
+    for state, results in unusual_results().items():
+        text = page_of(results)
+        Page(text)
+        assert said.get(state, "") in text, state
+        assert "nan" not in text.lower().split(), state
+
+
+def test_failures_are_told_with_their_reasons():
+    text = page_of(without_scores(synthetic_results(trials=2), "failed"))
+    assert "Boom &lt;b&gt;: bad" in text and "Failed trials (22)" in text
+
+
+def test_an_unfinished_study_says_so():
+    results = synthetic_results(variants=("V", "NFG"), trials=5)
+    text = page_of(replace(results, variants=[*results.variants, VariantMetadata("NP")], expected_trials=9))
+    ended = results.trials["state"].isin(["completed", "diverged", "failed"]).sum()
+    assert f"{27 - ended} are missing: all that follows may still change" in text
+
+
+def test_tasks_and_variants_that_the_study_does_not_announce_are_shown():
+    results = synthetic_results(("jsb", "iam"), ("V", "XYZ"), trials=6)
+    rows = Page(page_of(replace(results, tasks=results.tasks[:1], variants=results.variants[:1])))
+    shown = [row[:2] for row in rows.rows("task", "variant", "planned")]
+    assert shown == [["jsb", "V"], ["jsb", "XYZ"], ["iam", "V"], ["iam", "XYZ"]]
+
+
+def test_where_higher_is_better_the_verdicts_turn_around():
+    results = synthetic_results(variants=("V", "NFG"), trials=60)
+    trials = results.trials.assign(validation=-results.trials["validation"], test=-results.trials["test"])
+    tasks = [replace(results.tasks[0], direction="maximize", baseline=-11.9)]
+    assert "significantly worse than V: NFG (−0." in page_of(replace(results, trials=trials, tasks=tasks))
+
+
+# Entries from outside
+
+
+def test_a_section_of_ones_own_has_its_place_and_its_figure_a_number(report, monkeypatch):
+    monkeypatch.setattr(FIGURES, "_entries", dict(FIGURES._entries))
+    monkeypatch.setattr(SECTIONS, "_entries", dict(SECTIONS._entries))
+
+    @figure("sizes", tables=("boxes",))
+    def sizes(tables):
+        picture = Figure()
+        picture.subplots().bar(tables["boxes"]["variant"], tables["boxes"]["parameters"])
+        return picture
+
+    @section(
+        "sizes",
+        "how large they are next to {reference}",
+        position=35,
+        tables=("boxes",),
+        figure="sizes",
+        template='<img src="{{ figure }}" alt="{{ largest }}">',
+    )
+    def of_sizes(results, tables):
+        return {"largest": tables["boxes"]["parameters"].max()} if len(tables["boxes"]) else None
+
+    check_figure("sizes")
+    check_section("sizes")
+    text = render_page(report.results, report.tables, {**NO_FIGURES, "sizes": b"<svg/>"})
+    for heading in ("1: test scores", "2: how large they are next to V", "3: how the best trials learnt"):
+        assert text.count(f"<h2>Figure {heading}</h2>") == 1
+    with pytest.raises(KeyError):  # what it does not name, it does not see
+        FIGURES["sizes"].draw({})
+
+
+# Pieces
 
 
 def test_forty_variants_are_told_apart():
@@ -235,12 +441,12 @@ def test_forty_variants_are_told_apart():
 
 def test_labels_keep_apart_and_in_order():
     heights = [0.5, 0.5, 0.51, 0.0, 1.0]
-    moved = _apart(heights, 0.1)
+    moved = spread_out(heights, 0.1)
     assert np.diff(sorted(moved)).min() >= 0.1 - 1e-12
     assert min(moved) >= 0
     assert max(moved) <= 1
     assert np.argsort(moved, kind="stable").tolist() == np.argsort(heights, kind="stable").tolist()
-    assert _apart([0.2, 0.8], 0.1) == [0.2, 0.8]
+    assert spread_out([0.2, 0.8], 0.1) == [0.2, 0.8]
 
 
 def test_equations_are_typeset_or_else_shown_as_written():
@@ -249,12 +455,23 @@ def test_equations_are_typeset_or_else_shown_as_written():
     assert equation.definition.startswith('<path id="e1" d="M')
     assert equation.__html__().startswith("<svg") and 'href="#e1" fill="currentColor"' in equation.__html__()
     assert typeset(r"\begin{aligned}a\end{aligned}", "e2") is None
+    results = synthetic_results(variants=("V",), trials=1)
+    odd = replace(results.variants[0], equations=[r"\begin{aligned}a\end{aligned}"])
+    assert r"<code>\begin{aligned}a\end{aligned}</code>" in render_gallery(
+        replace(results, variants=[odd]), AnalysisTables(results)
+    )
 
 
 def test_numbers_in_words():
     assert (number(-1234.5), signed(0.25), signed(-0.25)) == ("−1,234.50", "+0.25", "−0.25")
     assert scientific(3.2e-4) == "3.2 × 10⁻⁴"
     assert [duration(seconds) for seconds in (4.0, 90.0, 7200.0)] == ["4.0 s", "1.5 min", "2.0 h"]
+    assert [probability(value) for value in (0.0004, 0.0123, np.nan)] == ["< 0.001", "= 0.012", "–"]
+
+
+def test_scores_are_shown_to_three_significant_places_at_least_two_decimals():
+    boxes = pd.DataFrame({"task": ["a", "b", "b"], "median": [0.00123, 8.4, 61.0]})
+    assert decimals(boxes) == {"a": 5, "b": 2}
 
 
 def test_neither_room_imports_the_training_or_opens_a_display():

@@ -58,7 +58,7 @@ class AnalysisTables(Mapping[str, pd.DataFrame]):
 
     def __init__(self, results: StudyResults) -> None:
         self.results = results
-        self._computed: dict[str, pd.DataFrame] = {}
+        self._computed: dict[Analysis, pd.DataFrame] = {}
         self._under_way: list[str] = []
 
     def __getitem__(self, name: str) -> pd.DataFrame:
@@ -69,19 +69,19 @@ class AnalysisTables(Mapping[str, pd.DataFrame]):
             RecursionError: the analysis asks for its own table, by way of others.
         """
         entry = ANALYSES[name]
-        if entry.name not in self._computed:
+        if entry not in self._computed:
             if entry.name in self._under_way:
                 raise RecursionError(f"analyses ask for one another: {' > '.join([*self._under_way, entry.name])}")
             self._under_way.append(entry.name)
             try:
-                self._computed[entry.name] = self.results.ordered(entry.compute(self.results, self))
+                self._computed[entry] = self.results.ordered(entry.compute(self.results, self))
             except Exception as error:
                 error.add_note(f"in the analysis {entry.name!r}, {entry.defined_at}")
                 raise
             finally:
                 self._under_way.pop()
         # A copy that shares its numbers until one of the two is changed, so that nobody changes another's table.
-        return self._computed[entry.name].copy(deep=False)
+        return self._computed[entry].copy(deep=False)
 
     def __iter__(self) -> Iterator[str]:
         return (entry.name for entry in ANALYSES)

@@ -8,8 +8,9 @@ def test_my_analysis():
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, wraps
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -27,6 +28,21 @@ from ablate.testing.synthetic import unusual_results
 _VOID = {"area", "base", "br", "col", "hr", "img", "link", "meta"}  # HTML elements without an end
 
 
+def _unspoilt(check: Callable[[str], None]) -> Callable[[str], None]:
+    """Tables are shared between checks, but never after one that has failed."""
+
+    @wraps(check)
+    def checked(name: str) -> None:
+        try:
+            check(name)
+        except BaseException:
+            _tables.cache_clear()
+            raise
+
+    return checked
+
+
+@_unspoilt
 def check_analysis(name: str) -> None:
     """The analysis has a table for any state of a study, with the same columns in each.
 
@@ -48,6 +64,7 @@ def check_analysis(name: str) -> None:
         _assert_same(shuffled[name], table, f"{name} shows the order of the rows ({state})")
 
 
+@_unspoilt
 def check_figure(name: str) -> None:
     """The figure can be drawn from its own tables in any state of a study, fits a page, and changes no table.
 
@@ -65,6 +82,7 @@ def check_figure(name: str) -> None:
         for table, rows in tables.items():
             _assert_same(every[table], rows, f"{name} changes the table {table} ({state})")
         if state != "ordinary":
+            picture.set_layout_engine("none")  # which takes most of the time
             picture.draw_without_rendering()
             continue
         files = render_figure(picture)
@@ -73,6 +91,7 @@ def check_figure(name: str) -> None:
     assert not pyplot.get_fignums(), f"{name} leaves a window open"
 
 
+@_unspoilt
 def check_section(name: str) -> None:
     """The section can be printed from its own tables in any state of a study, as HTML with every element closed.
 
