@@ -90,7 +90,7 @@ class StudyResults:
     reference: str = "V"  # the variant that all others are compared with
     command: str = ""  # what made the study
     configuration: Mapping[str, Any] = field(default_factory=dict)  # nested
-    environment: Mapping[str, str] = field(default_factory=dict)  # versions, machine, cores, engine
+    environment: Mapping[str, str] = field(default_factory=dict)  # versions, machine, cores, backend
 
     @property
     def directions(self) -> dict[str, str]:
