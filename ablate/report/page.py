@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from ablate.definitions.study_results import StudyResults
-from ablate.report import formatting
+from ablate.report.formatting import duration, number, probability, scientific, signed, superscript
 from ablate.report.registry import SECTIONS, Section
 
 
@@ -48,6 +48,6 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    names = ("number", "signed", "scientific", "duration", "probability", "superscript")
-    found.filters |= {name: getattr(formatting, name) for name in names}
+    filters = (number, signed, scientific, duration, probability, superscript)
+    found.filters |= {function.__name__: function for function in filters}
     return found
