@@ -55,6 +55,16 @@ def test_a_cell_of_ones_own_is_described(command: Command, tmp_path: Path) -> No
     assert "variants: my_cells.py\n  leaky " in listed.stdout
 
 
+def test_what_no_state_depends_on_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "wasteful.py"
+    unused = "    q = tanh(w.q(x, h)) * w.p\n    f = sigmoid("
+    file.write_text(OWN.replace("leaky", "wasteful").replace("    f = sigmoid(", unused), encoding="utf-8")
+    assert main(["--variants-from", str(file), "--describe", "wasteful"]) == 0
+    said = capsys.readouterr().out
+    assert "left out, since no new state depends on it: q, w.q, w.p" in said
+    assert "W_q" not in said and "parameters: 2 NM + 2 N^2 + 2 N" in said
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ablate.cell.backend import BACKENDS
 from ablate.errors import UserError
 from ablate.plan.search_space import GREFF_SEARCH_SPACE, Range
 from ablate.plan.training_config import TrainingConfig, require
-
-BACKENDS = ("auto", "cpu", "reference")
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,9 @@ class Config:
         require("trials", self.trials, self.trials >= 1, "at least 1")
         require("seed", self.seed, self.seed >= 0, "at least 0")
         require("jobs", self.jobs, self.jobs >= 0, "at least 0 (0: one a core)")
-        if self.backend not in BACKENDS:
-            raise UserError(f"backend is {self.backend!r}; known: {', '.join(BACKENDS)}")
+        backends = ("auto", *BACKENDS)
+        if self.backend not in backends:
+            raise UserError(f"backend is {self.backend!r}; known: {', '.join(backends)}")
         if self.study != Path(self.study).name or self.study.startswith("."):
             raise UserError(f"study is {self.study!r}; it must be the plain name of a folder under {self.results}/")
 
