@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ablate.definitions.dataset import Dataset, Sequences
+from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
-from tasks.generated import COUNTS, checked_setting
 
 
 def generate(generator: np.random.Generator, count: int, settings: Settings) -> Sequences:
@@ -21,11 +21,13 @@ def generate(generator: np.random.Generator, count: int, settings: Settings) -> 
     sequence = np.arange(count)
     inputs[sequence, early, 1] = inputs[sequence, late, 1] = 1
     sums = inputs[sequence, early, 0] + inputs[sequence, late, 0]
-    return Sequences(inputs.reshape(-1, 2), sums[:, None], np.full(count, length, np.int64))
+    return Sequences(
+        inputs.reshape(-1, 2), sums[:, None], np.full(count, length, np.int64), TargetPosition.SEQUENCE_END
+    )
 
 
 def baseline(dataset: Dataset, settings: Settings) -> float:
-    """The mean squared error of always answering 1: the variance of a sum of two numbers, each with 1/12."""
+    """The mean squared error of always predicting 1: the variance of a sum of two numbers, each with 1/12."""
     return 1 / 6
 
 
@@ -39,7 +41,7 @@ shapes     inputs are `length` frames x 2: a number, uniform from 0 to 1, and it
            either half and 0 elsewhere; one number at the end.
 splits     generated for each trial from its coordinates; `train`, `validation` and `test` say how many.
 settings   length (50): frames of a sequence, from 2; 100 and more are usual in the literature.
-score      squared error, lower is better; always answering 1, the mean, scores 1/6.
+score      squared error, lower is better; always predicting 1, the mean, scores 1/6.
 """
 
 TASKS.add(
@@ -47,13 +49,12 @@ TASKS.add(
         name="adding",
         summary="diagnostic: the sum of two marked numbers",
         description=DESCRIPTION,
-        outputs="squared",
-        score="squared",
-        metric="squared error",
+        loss="squared_error",
+        score="squared_error",
+        target_position=TargetPosition.SEQUENCE_END,
         generate=generate,
         baseline=baseline,
-        settings={**COUNTS, "length": 50},
+        settings={**SEQUENCE_COUNTS, "length": 50},
         groups=("diagnostics",),
-        defined_at="tasks/adding.py",
     )
 )

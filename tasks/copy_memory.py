@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from ablate.definitions.dataset import Dataset, Sequences
+from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
-from tasks.generated import COUNTS, checked_setting
 
 SYMBOLS = 8
 BLANK, DELIMITER = SYMBOLS, SYMBOLS + 1
@@ -58,14 +58,14 @@ TASKS.add(
         name="copy-memory",
         summary="diagnostic: symbols to be repeated after a blank stretch",
         description=DESCRIPTION,
-        outputs="softmax",
+        loss="cross_entropy",
         score="nats",
-        metric="nats per frame",
+        target_position=TargetPosition.EVERY_FRAME,
+        unit="nats per frame",
         generate=generate,
         baseline=baseline,
-        classes=SYMBOLS + 1,
-        settings={**COUNTS, "blank": 30, "recall": 10},
+        n_classes=SYMBOLS + 1,
+        settings={**SEQUENCE_COUNTS, "blank": 30, "recall": 10},
         groups=("diagnostics",),
-        defined_at="tasks/copy_memory.py",
     )
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ablate.definitions.dataset import Dataset, Sequences
+from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
-from tasks.generated import COUNTS, checked_setting, entropy
+from tasks.baselines import binary_entropy
 
 
 def generate(generator: np.random.Generator, count: int, settings: Settings) -> Sequences:
@@ -29,13 +30,13 @@ def baseline(dataset: Dataset, settings: Settings) -> float:
     Of the 2n + 1 frames of a string, a is legal at n + 1, b at 2n - 1 and T at one.
     """
     n = (settings["longest"] + 1) / 2  # the mean
-    return entropy(np.array([n + 1, 2 * n - 1, 1]) / (2 * n + 1))
+    return binary_entropy(np.array([n + 1, 2 * n - 1, 1]) / (2 * n + 1))
 
 
 def without_counting(settings: Settings) -> float:
     """Nats per frame of a net that knows what it reads, but not how often: after a b it guesses between b and T."""
     n = (settings["longest"] + 1) / 2
-    return n * 2 * entropy(1 / n) / (2 * n + 1)
+    return n * 2 * binary_entropy(1 / n) / (2 * n + 1)
 
 
 DESCRIPTION = """\
@@ -59,13 +60,13 @@ TASKS.add(
         name="anbn",
         summary="diagnostic: counting, the symbols that may come next in a^n b^n",
         description=DESCRIPTION,
-        outputs="bernoulli",
+        loss="binary_cross_entropy",
         score="nats",
-        metric="nats per frame",
+        target_position=TargetPosition.EVERY_FRAME,
+        unit="nats per frame",
         generate=generate,
         baseline=baseline,
-        settings={**COUNTS, "longest": 20},
+        settings={**SEQUENCE_COUNTS, "longest": 20},
         groups=("diagnostics",),
-        defined_at="tasks/counting.py",
     )
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ablate.data.files import file_fingerprint
-from ablate.definitions.dataset import Dataset
+from ablate.definitions.dataset import Dataset, TargetPosition
 from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
 from tasks.sources.iam import fingerprint as iam_fingerprint
 from tasks.sources.iam import read_iam
@@ -32,17 +32,17 @@ def load(path: Path | None, settings: Settings, progress: ProgressCallback) -> D
 
 
 def baseline(dataset: Dataset, settings: Settings) -> float:
-    """Test character error in per cent of the best constant answer that repeats one character, or none at all.
+    """Test character error in per cent of the best constant prediction that repeats one character, or none at all.
 
-    The character and its number are those that do best in training. An empty answer scores 100. An answer of n times
+    The character and its number are those that do best in training. An empty one scores 100. One of n times
     the character c is at an edit distance of max(n, L) - min(n, m) from a label of L characters, m of which are c:
     as many as can be match, all else is replaced, inserted or deleted.
     """
     lengths, matches = {}, {}  # of each split: (labels,) and (classes, labels)
     for split in ("train", "test"):
         sequences = dataset.splits[split]
-        assert sequences.label_lengths is not None
-        lengths[split] = np.asarray(sequences.label_lengths)
+        assert sequences.target_lengths is not None
+        lengths[split] = np.asarray(sequences.target_lengths)
         matches[split] = np.zeros((dataset.output_size - 1, len(sequences)), np.int64)
         label = np.repeat(np.arange(len(sequences)), lengths[split])
         np.add.at(matches[split], (sequences.targets[:, 0].astype(np.int64), label), 1)
@@ -52,8 +52,8 @@ def baseline(dataset: Dataset, settings: Settings) -> float:
         return float(100 * distances.sum() / lengths[split].sum())
 
     most = int(matches["train"].max())  # more of the same never match
-    answers = [(character, count) for character in range(dataset.output_size - 1) for count in range(most + 1)]
-    return error("test", *min(answers, key=lambda answer: error("train", *answer)))
+    predictions = [(character, count) for character in range(dataset.output_size - 1) for count in range(most + 1)]
+    return error("test", *min(predictions, key=lambda prediction: error("train", *prediction)))
 
 
 def fingerprint(path: Path | None) -> str:
@@ -91,15 +91,15 @@ TASKS.add(
         name="handwriting",
         summary="online handwriting: the text from the movements of the pen",
         description=DESCRIPTION,
-        outputs="ctc",
-        score="characters",
-        metric="% character error",
+        loss="ctc",
+        score="label_error_rate",
+        target_position=TargetPosition.LABEL,
+        unit="% character error",
         load=load,
         baseline=baseline,
         settings={"train": 1000, "validation": 200, "test": 400},
-        bidirectional=True,
+        allows_bidirectional=True,
         groups=("default",),
-        defined_at="tasks/handwriting.py",
         fingerprint=fingerprint,
     )
 )

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ablate.definitions.dataset import SPLITS, Dataset, Sequences
-from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task, most_frequent_class, split_by_fifths
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition
+from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
 from ablate.errors import UserError
+from tasks.baselines import most_frequent_class
+from tasks.sources.preparation import split_by_fifths
 
 PIXELS, CLASSES = 64, 10
 BRIGHTEST = 16  # the pixels are counts from 0 to 16
@@ -39,6 +41,7 @@ def load(path: Path | None, permuted: bool) -> Dataset:
             inputs=chosen.reshape(-1, 1),
             targets=classes[split_of == split],
             lengths=np.full(len(chosen), PIXELS, np.int64),
+            target_position=TargetPosition.SEQUENCE_END,
         )
     return Dataset(splits, f"digits of {_sklearn()}", 1, CLASSES)
 
@@ -48,7 +51,7 @@ def _sklearn() -> str:
 
 
 DESCRIPTION = """\
-Which digit an image of 8 x 8 pixels shows, read pixel by pixel{order}, answered after the last one.
+Which digit an image of 8 x 8 pixels shows, read pixel by pixel{order}; one class after the last pixel.
 
 source     the 1,797 handwritten digits that scikit-learn ships, from the test set of the UCI data set "Optical
            Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998, CC BY 4.0).
@@ -70,13 +73,12 @@ for name, order, permuted in (("digits", "", False), ("digits-permuted", " in on
             name=name,
             summary=f"images as sequences: which digit 64 pixels show{order}",
             description=DESCRIPTION.format(order=order),
-            outputs="softmax",
-            score="error",
-            metric="% error",
+            loss="cross_entropy",
+            score="error_rate",
+            target_position=TargetPosition.SEQUENCE_END,
             load=load_one,
             baseline=most_frequent_class,
             groups=("images",),
-            defined_at="tasks/images.py",
             fingerprint=lambda path: _sklearn() if path is None else str(path),
         )
     )

@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from ablate.data.files import file_fingerprint
-from ablate.definitions.dataset import SPLITS, Dataset, Sequences
-from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task, split_by_fifths
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition
+from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
 from ablate.errors import UserError
 from tasks.sources.chorales import read_chorales
 from tasks.sources.pianoroll import KEYS, Roll, read_rolls, roll_of
+from tasks.sources.preparation import split_by_fifths
 
 
 def load(path: Path | None, settings: Settings, progress: ProgressCallback) -> Dataset:
@@ -100,13 +101,13 @@ TASKS.add(
         name="music",
         summary="polyphonic music: the next quarter note of Bach's chorales",
         description=DESCRIPTION,
-        outputs="bernoulli",
+        loss="binary_cross_entropy",
         score="nats",
-        metric="nats per frame",
+        target_position=TargetPosition.EVERY_FRAME,
+        unit="nats per frame",
         load=load,
         baseline=baseline,
         groups=("default",),
-        defined_at="tasks/music.py",
         fingerprint=fingerprint,
     )
 )

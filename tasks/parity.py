@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ablate.definitions.dataset import Dataset, Sequences
+from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
-from tasks.generated import COUNTS, checked_setting
 
 
 def generate(generator: np.random.Generator, count: int, settings: Settings) -> Sequences:
@@ -18,11 +18,17 @@ def generate(generator: np.random.Generator, count: int, settings: Settings) -> 
     bits = generator.integers(2, size=(count, length), dtype=np.uint8)
     odd = np.bitwise_xor.accumulate(bits, axis=1)
     targets = odd if settings["running"] else odd[:, -1]
-    return Sequences(bits.reshape(-1, 1), targets.reshape(-1, 1), np.full(count, length, np.int64))
+    lengths = np.full(count, length, np.int64)
+    return Sequences(bits.reshape(-1, 1), targets.reshape(-1, 1), lengths, target_position(settings))
+
+
+def target_position(settings: Settings) -> TargetPosition:
+    """At every frame if `running`, else at the end."""
+    return TargetPosition.EVERY_FRAME if settings["running"] else TargetPosition.SEQUENCE_END
 
 
 def baseline(dataset: Dataset, settings: Settings) -> float:
-    """The error, in per cent, of any constant answer, and of any that overlooks a single bit."""
+    """The error, in per cent, of any constant prediction, and of any that overlooks a single bit."""
     return 50.0
 
 
@@ -34,10 +40,10 @@ own data   none.
 shapes     inputs are `length` frames x 1, 0 or 1, each with even odds; one class of two, even or odd, at the end or,
            when `running`, at every frame for the bits so far.
 splits     generated for each trial from its coordinates; `train`, `validation` and `test` say how many.
-settings   length (20): bits of a sequence, from 2; running (true): whether every frame is to be answered. Without it,
-           a network that starts with small weights hardly finds a way in: the first answers need few bits and lead to
+settings   length (20): bits of a sequence, from 2; running (true): whether every frame has a target. Without it,
+           a network that starts with small weights hardly learns at all: the first targets need few bits and lead to
            the rest.
-score      classification error in per cent, lower is better; any constant answer scores 50.
+score      classification error in per cent, lower is better; any constant prediction scores 50.
 """
 
 TASKS.add(
@@ -45,14 +51,13 @@ TASKS.add(
         name="parity",
         summary="diagnostic: whether the ones are odd in number",
         description=DESCRIPTION,
-        outputs="softmax",
-        score="error",
-        metric="% error",
+        loss="cross_entropy",
+        score="error_rate",
+        target_position=target_position,
         generate=generate,
         baseline=baseline,
-        classes=2,
-        settings={**COUNTS, "length": 20, "running": True},
+        n_classes=2,
+        settings={**SEQUENCE_COUNTS, "length": 20, "running": True},
         groups=("diagnostics",),
-        defined_at="tasks/parity.py",
     )
 )

@@ -11,9 +11,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ablate.definitions.dataset import Dataset, Sequences
+from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
-from tasks.generated import COUNTS, checked_setting, entropy
+from tasks.baselines import binary_entropy
 
 SYMBOLS = "BTPSXVE"
 
@@ -90,7 +91,7 @@ def expected_visits(settings: Settings) -> npt.NDArray[np.float64]:
 def baseline(dataset: Dataset, settings: Settings) -> float:
     """Nats per frame when each symbol is predicted, at every frame, by how often it is legal."""
     visits = expected_visits(settings)
-    return entropy(visits @ LEGAL / visits.sum())
+    return binary_entropy(visits @ LEGAL / visits.sum())
 
 
 def without_memory(settings: Settings) -> float:
@@ -105,7 +106,7 @@ DESCRIPTION = """\
 Which symbols may come next in a string of the embedded Reber grammar: the last but one repeats the second.
 
 source     generated, no licence; the embedded Reber grammar as Hochreiter and Schmidhuber (1997, section 5.1) have
-           it. Their target is the symbol that came; here it is all that may come, so that a perfect answer costs 0.
+           it. Their target is the symbol that came; here it is all that may come, so that a perfect prediction costs 0.
 own data   none.
 shapes     inputs are frames x 7, one-hot: B T P S X V E; targets are frames x 7, 1 where a symbol may come next. The
            last E is only predicted, so the shortest string has 8 frames, and one at the defaults 11 on average.
@@ -123,13 +124,13 @@ TASKS.add(
         name="reber",
         summary="diagnostic: embedded Reber grammar, the symbols that may come next",
         description=DESCRIPTION,
-        outputs="bernoulli",
+        loss="binary_cross_entropy",
         score="nats",
-        metric="nats per frame",
+        target_position=TargetPosition.EVERY_FRAME,
+        unit="nats per frame",
         generate=generate,
         baseline=baseline,
-        settings={**COUNTS, "loop": 0.5},
+        settings={**SEQUENCE_COUNTS, "loop": 0.5},
         groups=("diagnostics",),
-        defined_at="tasks/reber.py",
     )
 )

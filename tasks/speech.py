@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ablate.data.files import file_fingerprint, files_fingerprint
-from ablate.definitions.dataset import Dataset
-from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task, most_frequent_class
+from ablate.definitions.dataset import Dataset, TargetPosition
+from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
 from ablate.errors import UserError
+from tasks.baselines import most_frequent_class
 from tasks.sources import recordings, timit
 from tasks.sources.features import splits_of
 
@@ -74,7 +75,7 @@ def load_vowels() -> Dataset:
         "Japanese Vowels (UCI)",
         input_size=splits["train"].inputs.shape[1],
         output_size=SPEAKERS,
-        classes=tuple(f"speaker {number + 1}" for number in range(SPEAKERS)),
+        class_names=tuple(f"speaker {number + 1}" for number in range(SPEAKERS)),
         notes=("framewise speaker classification: who of nine speakers says /ae/, not which phone sounds",),
     )
 
@@ -98,7 +99,7 @@ source     Japanese Vowels (Kudo, Toyama and Shimbo 1999; UCI, doi 10.24432/C5NS
 own data   --data speech=PATH, which needs librosa (the extra `speech`):
            TIMIT (LDC93S1, paid), the folder with TRAIN and TEST, upper or lower case, SPHERE or RIFF; SA sentences
            are dropped. With the setting `folded`, training and scoring use the 39 classes of Lee and Hon (1989) for
-           the 61 phones; q, which they leave out, joins the closures in `sil`, since every frame has an answer.
+           the 61 phones; q, which they leave out, joins the closures in `sil`, since every frame has a target.
            Or spoken digits, a folder of {digit}_{speaker}_{index}.wav such as the Free Spoken Digit Dataset (CC BY-SA
            4.0): the digit of the recording at every frame.
 shapes     Japanese Vowels: inputs frames x 12, 9 classes. Recordings: inputs frames x 39, 12 MFCC and the log energy
@@ -116,15 +117,15 @@ TASKS.add(
         name="speech",
         summary="speech, frame by frame: the speaker (Japanese Vowels, embedded) or the phone (TIMIT)",
         description=DESCRIPTION,
-        outputs="softmax",
-        score="error",
-        metric="% frame error",
+        loss="cross_entropy",
+        score="error_rate",
+        target_position=TargetPosition.EVERY_FRAME,
+        unit="% frame error",
         load=load,
         baseline=most_frequent_class,
         settings={"folded": False},
-        bidirectional=True,
+        allows_bidirectional=True,
         groups=("default",),
-        defined_at="tasks/speech.py",
         fingerprint=fingerprint,
     )
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ablate.definitions.dataset import Dataset, Sequences
+from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
-from tasks.generated import COUNTS, checked_setting
 
 SYMBOLS = "abcdXYEB"  # four distractors, the two that matter, begin (E) and end (B) as the paper calls them
 DISTRACTORS, X, BEGIN, END = 4, SYMBOLS.index("X"), SYMBOLS.index("E"), SYMBOLS.index("B")
@@ -29,11 +29,11 @@ def generate(generator: np.random.Generator, count: int, settings: Settings) -> 
     symbols[sequence, lengths - 1] = END
     inside = np.arange(symbols.shape[1]) < lengths[:, None]
     one_hot = np.eye(len(SYMBOLS), dtype=np.uint8)[symbols[inside]]
-    return Sequences(one_hot, (2 * first + second)[:, None], lengths)
+    return Sequences(one_hot, (2 * first + second)[:, None], lengths, TargetPosition.SEQUENCE_END)
 
 
 def baseline(dataset: Dataset, settings: Settings) -> float:
-    """The share of right answers, in per cent, of any constant answer: the four classes are equally frequent."""
+    """The per cent that any constant prediction gets right: the four classes are equally frequent."""
     return 100 / CLASSES
 
 
@@ -47,7 +47,7 @@ shapes     inputs are `length` to 1.1 `length` frames x 8, one-hot: E, distracto
            an X or a Y stands at 0.1 to 0.2 and at 0.5 to 0.6 of `length`, counted from E as 0. One class of four.
 splits     generated for each trial from its coordinates; `train`, `validation` and `test` say how many.
 settings   length (50): frames of the shortest sequence, from 10.
-score      right answers in per cent, higher is better; any constant answer scores 25.
+score      right classes in per cent, higher is better; any constant prediction scores 25.
 """
 
 TASKS.add(
@@ -55,15 +55,13 @@ TASKS.add(
         name="temporal-order",
         summary="diagnostic: the order of two symbols that are far apart",
         description=DESCRIPTION,
-        outputs="softmax",
+        loss="cross_entropy",
         score="accuracy",
-        metric="% right",
-        direction="maximize",
+        target_position=TargetPosition.SEQUENCE_END,
         generate=generate,
         baseline=baseline,
-        classes=CLASSES,
-        settings={**COUNTS, "length": 50},
+        n_classes=CLASSES,
+        settings={**SEQUENCE_COUNTS, "length": 50},
         groups=("diagnostics",),
-        defined_at="tasks/temporal_order.py",
     )
 )

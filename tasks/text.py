@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ablate.data.files import file_fingerprint, read_file
-from ablate.definitions.dataset import SPLITS, Dataset, Sequences
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
 from ablate.errors import UserError
 
@@ -135,16 +135,15 @@ TASKS.add(
         name="text",
         summary="text: the next character of Python's standard library, or of a file of yours",
         description=DESCRIPTION,
-        outputs="softmax",
+        loss="cross_entropy",
         score="bits",
-        metric="bits per character",
+        target_position=TargetPosition.EVERY_FRAME,
+        unit="bits per character",
         load=load,
         baseline=baseline,
         settings={"sample": 400, "temperature": 0.7},
-        training={"tbptt_steps": 100},
-        generative=True,
-        groups=(),
-        defined_at="tasks/text.py",
+        training_overrides={"tbptt_steps": 100},
+        samples_text=True,
         fingerprint=fingerprint,
     )
 )

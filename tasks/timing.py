@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ablate.definitions.dataset import Dataset, Sequences
+from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
-from tasks.generated import COUNTS, checked_setting, entropy
+from tasks.baselines import binary_entropy
 
 
 def _intervals(settings: Settings, task: str) -> tuple[int, int]:
@@ -38,11 +39,13 @@ def measure(generator: np.random.Generator, count: int, settings: Settings) -> S
     lengths = times[:, -1] + 1
     train = _spikes(times, lengths.max())
     inside = np.arange(lengths.max()) < lengths[:, None]
-    return Sequences(train[inside][:, None], (longer[:, -1:] / spread).astype(np.float32), lengths)
+    return Sequences(
+        train[inside][:, None], (longer[:, -1:] / spread).astype(np.float32), lengths, TargetPosition.SEQUENCE_END
+    )
 
 
 def variance(dataset: Dataset, settings: Settings) -> float:
-    """The mean squared error of always answering one half: the variance of 0, 1/spread, ... 1, all equally likely."""
+    """The mean squared error of always predicting one half: the variance of 0, 1/spread, ... 1, all equally likely."""
     return (settings["spread"] + 2) / (12 * settings["spread"])
 
 
@@ -69,11 +72,11 @@ def constant_rate(dataset: Dataset, settings: Settings) -> float:
     The frames of a sequence are those before the cue, the cue and `periods` intervals; here the mean of each.
     """
     before, interval = (settings["interval"] - 1) / 2, settings["interval"] + settings["spread"] / 2
-    return entropy(settings["periods"] / (before + 1 + settings["periods"] * interval))
+    return binary_entropy(settings["periods"] / (before + 1 + settings["periods"] * interval))
 
 
 MEASURE = """\
-How long the last of some intervals between spikes was, answered at the spike that ends it.
+How long the last of some intervals between spikes was, asked at the spike that ends it.
 
 source     generated, no licence; the experiment MSD, measuring spike delays, of Gers, Schraudolph and Schmidhuber
            (2002). There one stream goes on and is asked at every spike; here a sequence is a few spikes long and asked
@@ -84,7 +87,7 @@ shapes     inputs are frames x 1, 1 at a spike. Each interval, the first counted
 splits     generated for each trial from its coordinates; `train`, `validation` and `test` say how many.
 settings   interval (10): F, the shortest interval in frames, from 2; spread (5): how many frames more there may be,
            from 1, the hardest; spikes (3): spikes of a sequence, from 1.
-score      squared error, lower is better; always answering one half scores (spread + 2) / (12 spread), 0.117 at the
+score      squared error, lower is better; always predicting one half scores (spread + 2) / (12 spread), 0.117 at the
            defaults.
 """
 
@@ -110,14 +113,13 @@ TASKS.add(
         name="timing-measure",
         summary="diagnostic: how long the interval between two spikes was",
         description=MEASURE,
-        outputs="squared",
-        score="squared",
-        metric="squared error",
+        loss="squared_error",
+        score="squared_error",
+        target_position=TargetPosition.SEQUENCE_END,
         generate=measure,
         baseline=variance,
-        settings={**COUNTS, "interval": 10, "spread": 5, "spikes": 3},
+        settings={**SEQUENCE_COUNTS, "interval": 10, "spread": 5, "spikes": 3},
         groups=("diagnostics",),
-        defined_at="tasks/timing.py",
     )
 )
 TASKS.add(
@@ -125,13 +127,13 @@ TASKS.add(
         name="timing-generate",
         summary="diagnostic: a spike at every interval after a cue",
         description=GENERATE,
-        outputs="bernoulli",
+        loss="binary_cross_entropy",
         score="nats",
-        metric="nats per frame",
+        target_position=TargetPosition.EVERY_FRAME,
+        unit="nats per frame",
         generate=beat,
         baseline=constant_rate,
-        settings={**COUNTS, "interval": 10, "spread": 5, "periods": 4},
+        settings={**SEQUENCE_COUNTS, "interval": 10, "spread": 5, "periods": 4},
         groups=("diagnostics",),
-        defined_at="tasks/timing.py",
     )
 )

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tasks.generated import generate
 
 from ablate.definitions.dataset import SPLITS, Dataset, Sequences
 from ablate.definitions.task import TASKS
 from ablate.errors import UserError
 from tasks import counting, reber
-from tasks.generated import generate
 
 NAMES = (
     "adding", "copy-memory", "temporal-order", "reber", "anbn", "parity", "timing-measure", "timing-generate",

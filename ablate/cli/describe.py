@@ -11,6 +11,7 @@ from ablate.cell.difference import GONE, KEPT, NEW, difference
 from ablate.cell.typeset import formula, text
 from ablate.data.load import task_data
 from ablate.definitions.registry import Registry
+from ablate.definitions.scores import SCORES
 from ablate.definitions.task import TASKS, Task
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
@@ -107,7 +108,6 @@ def _describe_task(task: Task, config: Config) -> str:
     plan = StudyPlan(config, [task], list(VARIANTS)[:1])
     task_config = plan.task_config(task)
     data = task_data(plan, task, _print_progress)
-    better = "lower" if task.direction == "minimize" else "higher"
     counts = [
         f"{split} {len(each):,} sequences, {int(each.lengths.sum()):,} frames" for split, each in data.splits.items()
     ]
@@ -119,16 +119,16 @@ def _describe_task(task: Task, config: Config) -> str:
         "",
         f"found      {data.source}",
         *(f"           {note}" for note in data.notes),
-        f"sizes      {data.input_size} inputs, {data.output_size} outputs ({task.outputs})",
+        f"sizes      {data.input_size} inputs, {data.output_size} outputs ({task.loss})",
         f"counts     {'; '.join(counts)}",
         f"hash       {data.hash}",
         f"network    {'reads in both directions' if task_config.bidirectional else 'reads forwards'}",
-        f"metric     {task.metric}, {better} is better; "
+        f"metric     {task.unit}, {SCORES[task.score].better} is better; "
         f"{'in theory, without learning:' if task.generate else 'the best constant predictor scores'} "
         f"{task.baseline(data, task_config.settings):.4g}",
     ]
-    now = task_config.own(config.training)
-    if task.bidirectional:
+    now = task_config.overrides(config.training)
+    if task.allows_bidirectional:
         now["bidirectional"] = task_config.bidirectional
     if now:
         lines.append(f"settings   {', '.join(f'{key} = {_plain(value)}' for key, value in now.items())}")
@@ -181,7 +181,7 @@ def _own_settings(plan: StudyPlan) -> dict[str, str]:
     """By task, what its data and training are set to, where that is its own."""
     found = {}
     for task in plan.tasks:
-        own = plan.task_config(task).own(plan.config.training)
+        own = plan.task_config(task).overrides(plan.config.training)
         if own:
             found[task.name] = ", ".join(f"{key} {_plain(value)}" for key, value in own.items())
     return found

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ablate.definitions.dataset import SPLITS, Dataset, Sequences, content_hash
+from ablate.data.validation import validate
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition, content_hash
 from ablate.definitions.task import ProgressCallback, Settings, Task
 
-FORMAT = 2  # raised when the layout of an entry changes
+FORMAT = 3  # raised when the layout of an entry changes
 INDEX = "index.json"
-FIELDS = ("source", "input_size", "output_size", "classes", "notes")  # of a Dataset, kept in the index
+FIELDS = ("source", "input_size", "output_size", "class_names", "notes")  # of a Dataset, kept in the index
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,15 @@ def open_dataset(
     """A loaded task's data, from the cache where it holds them; else parsed, and cached for the next time.
 
     `path` is the user's own copy, None the embedded data. The arrays are memory-mapped and read-only. A damaged
-    entry is made anew. Raises UserError for bad data; trouble with the cache itself is only a warning.
+    entry is made anew. Trouble with the cache itself is only a warning.
+
+    Raises:
+        UserError: bad data, or data that are not what the task declares.
     """
     from filelock import FileLock
 
     assert task.load is not None
-    source = f"{FORMAT} {task.version} {sorted(settings.items())} {task.fingerprint(path)}"
+    source = f"{FORMAT} {task.version} {task.targets_at(settings)} {sorted(settings.items())} {task.fingerprint(path)}"
     entry = cache_folder / f"{task.name}-{hashlib.sha256(source.encode()).hexdigest()[:20]}"
     dataset = _read(entry)
     if dataset is None:
@@ -45,27 +49,38 @@ def open_dataset(
             cache_folder.mkdir(parents=True, exist_ok=True)
             with FileLock(entry.with_suffix(".lock")):
                 if _read(entry) is None:  # another process may have been faster
-                    dataset = task.load(path, settings, progress)
+                    dataset = _load(task, path, settings, progress)
                     _write(entry, dataset)
         except (OSError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
             reason = getattr(error, "strerror", None) or error
             log.warning("%s: the cache cannot be used (%s); the data are parsed anew each time", cache_folder, reason)
-        dataset = _read(entry) or dataset or task.load(path, settings, progress)
+        dataset = _read(entry) or dataset or _load(task, path, settings, progress)
     # The same file may have been cached under another name.
     return dataset if path is None else replace(dataset, source=str(path))
+
+
+def _load(task: Task, path: Path | None, settings: Settings, progress: ProgressCallback) -> Dataset:
+    assert task.load is not None
+    dataset = task.load(path, settings, progress)
+    validate(task, settings, dataset)
+    return dataset
 
 
 def _read(entry: Path) -> Dataset | None:
     """The data set of an entry, or None when there is none or it is damaged."""
     try:
         index = json.loads((entry / INDEX).read_text(encoding="utf-8"))
+        position = TargetPosition(index["target_position"])
         splits = {
-            split: Sequences(**{array: np.load(_file(entry, split, array), mmap_mode="r") for array in arrays})
+            split: Sequences(
+                **{array: np.load(_file(entry, split, array), mmap_mode="r") for array in arrays},
+                target_position=position,
+            )
             for split, arrays in index["arrays"].items()
         }
         undamaged = tuple(splits) == SPLITS and content_hash(splits) == index["hash"]
         dataset = Dataset(splits, **index["dataset"], hash=index["hash"]) if undamaged else None
-        return dataset and replace(dataset, classes=tuple(dataset.classes), notes=tuple(dataset.notes))
+        return dataset and replace(dataset, class_names=tuple(dataset.class_names), notes=tuple(dataset.notes))
     except (OSError, EOFError, ValueError, LookupError, TypeError):  # a damaged index or array
         return None
 
@@ -82,6 +97,7 @@ def _write(entry: Path, dataset: Dataset) -> None:
         index = {
             "dataset": {name: getattr(dataset, name) for name in FIELDS},
             "arrays": {split: list(sequences.arrays) for split, sequences in dataset.splits.items()},
+            "target_position": dataset.splits["train"].target_position,
             "hash": dataset.hash,
         }
         (partial / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")

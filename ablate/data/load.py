@@ -6,11 +6,11 @@ from pathlib import Path
 
 from ablate.cache import default_cache_folder
 from ablate.data.cache import open_dataset
+from ablate.data.generated import generate_dataset
 from ablate.definitions.dataset import Dataset
 from ablate.definitions.task import ProgressCallback, Task
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
-from tasks.generated import generate
 
 
 def task_data(plan: StudyPlan, task: Task, progress: ProgressCallback) -> Dataset:
@@ -32,4 +32,4 @@ def user_path(plan: StudyPlan, task: Task) -> Path | None:
 def trial_data(plan: StudyPlan, task: Task, trial: TrialId) -> Dataset:
     """The data of one trial of a generated task; where draws are paired, all variants have the same at an index."""
     streams = plan.streams(trial)
-    return generate(task, lambda split: streams.generator("data", split), plan.task_config(task).settings)
+    return generate_dataset(task, lambda split: streams.generator("data", split), plan.task_config(task).settings)

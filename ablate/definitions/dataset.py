@@ -3,50 +3,73 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 SPLITS = ("train", "validation", "test")
 
+Array = npt.NDArray[np.generic]
+Lengths = npt.NDArray[np.int64]  # (sequences,)
+
+
+class TargetPosition(StrEnum):
+    """Where the targets of a sequence are."""
+
+    EVERY_FRAME = "every_frame"  # one a frame
+    SEQUENCE_END = "sequence_end"  # one, at the last frame
+    LABEL = "label"  # a label of classes without alignment, as CTC learns it
+    SEQUENCE = "sequence"  # a sequence of its own, with a length of its own; no loss is trained on it yet
+
 
 @dataclass(frozen=True)
 class Sequences:
     """The sequences of one split, laid end to end; sequence k has `lengths[k]` frames.
 
-    Its targets are one a frame, or one at its end, or a label of `label_lengths[k]` classes. The targets of a layer
-    that chooses among classes are their numbers: K is 1 there. Likewise inputs of one column stand for one-hot vectors
-    where the data set's input is wider than that.
+    Its targets stand where `target_position` says, `target_counts[k]` rows for sequence k. The targets of a layer that
+    chooses among classes are their numbers: K is 1 there. Likewise inputs of one column stand for one-hot vectors where
+    the data set's input is wider than that.
     """
 
-    inputs: npt.NDArray[np.generic]  # (frames, M), or (frames, 1) of the numbers of symbols
-    targets: npt.NDArray[np.generic]  # (frames, K), (sequences, K) or (sum of label_lengths, 1); uint8, uint16, float32
-    lengths: npt.NDArray[np.int64]  # (sequences,)
-    label_lengths: npt.NDArray[np.int64] | None = None  # (sequences,)
+    inputs: Array  # (frames, M), or (frames, 1) of the numbers of symbols
+    targets: Array  # (sum of target_counts, K); uint8, uint16 or float32
+    lengths: Lengths
+    target_position: TargetPosition = TargetPosition.EVERY_FRAME
+    target_lengths: Lengths | None = None  # given where a target has a length of its own: LABEL and SEQUENCE
 
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        """Inputs (frames, M) and targets (rows, K) of one sequence after the other."""
+        cuts, target_cuts = np.cumsum(self.lengths)[:-1], np.cumsum(self.target_counts)[:-1]
+        return zip(np.split(self.inputs, cuts), np.split(self.targets, target_cuts), strict=True)
+
     @property
-    def at_end(self) -> bool:
-        """Whether a sequence has one answer, at its last frame, and not one at every frame."""
-        return self.label_lengths is None and len(self.targets) != len(self.inputs)
+    def target_counts(self) -> Lengths:
+        """How many rows of `targets` each sequence has."""
+        if self.target_position is TargetPosition.EVERY_FRAME:
+            return self.lengths
+        if self.target_position is TargetPosition.SEQUENCE_END:
+            return np.ones(len(self.lengths), np.int64)
+        if self.target_lengths is None:
+            raise ValueError(f"sequences whose targets are a {self.target_position} need target_lengths")
+        return self.target_lengths
 
     def first(self, count: int) -> Sequences:
         """The first `count` sequences."""
-        lengths, labels = self.lengths[:count], self.label_lengths
-        answers = count if self.at_end else int(lengths.sum())
-        if labels is not None:
-            labels = labels[:count]
-            answers = int(labels.sum())
-        return Sequences(self.inputs[: int(lengths.sum())], self.targets[:answers], lengths, labels)
+        frames, targets = int(self.lengths[:count].sum()), int(self.target_counts[:count].sum())
+        own = None if self.target_lengths is None else self.target_lengths[:count]
+        return Sequences(self.inputs[:frames], self.targets[:targets], self.lengths[:count], self.target_position, own)
 
     @property
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def arrays(self) -> dict[str, Array]:
         """The arrays that there are, by name."""
         every = {"inputs": self.inputs, "targets": self.targets, "lengths": self.lengths}
-        return every if self.label_lengths is None else {**every, "label_lengths": self.label_lengths}
+        return every if self.target_lengths is None else {**every, "target_lengths": self.target_lengths}
 
 
 @dataclass(frozen=True)
@@ -57,7 +80,7 @@ class Dataset:
     source: str  # for a reader of the report: the package with its version, or the path
     input_size: int  # M
     output_size: int  # K; for labels this counts the blank, which is the last class
-    classes: tuple[str, ...] = ()  # the names of classes, or the characters of symbols; without the blank
+    class_names: tuple[str, ...] = ()  # the characters, where classes are such; without the blank
     notes: tuple[str, ...] = ()  # what a reader should know of this copy: counts that differ from the published ones
     hash: str = ""  # SHA-256 over the arrays: the same numbers give the same hash, whatever their file
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ablate.data.files import file_fingerprint
-from ablate.definitions.dataset import Dataset, Sequences
+from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.registry import Registry
+from ablate.definitions.scores import LOSSES, LOSSES_OF_CLASSES, SCORES, Direction, Loss
+from ablate.errors import UserError
 
 
 class ProgressCallback(Protocol):
@@ -29,56 +31,90 @@ class Task:
 
     The data set is loaded, from the user's own copy or embedded, or generated for each trial from its coordinates.
 
-    `outputs` names the output layer and its loss:
-
-    - `bernoulli` is a sigmoid layer of K independent units,
-    - `softmax` chooses one of K classes, at every frame or at the end of a sequence,
-    - `squared` gives K numbers,
-    - `ctc` chooses at every frame one of K - 1 classes or the blank; its answer is a label without an alignment.
-
-    `score` is what is reported, a mean over all answers of a split: the loss itself in `nats` or `bits`, the squared
-    error (`squared`), the share of wrong classes in per cent (`error`), that of right ones (`accuracy`), the edit
-    distance of the best path in per cent of the labels' length (`characters`).
+    Raises:
+        UserError: a loss or score that is not known, or parts that do not fit each other.
     """
 
     name: str
     summary: str  # one line
-    description: str  # source, licence, shapes, metric, direction, splits: what --describe prints
-    outputs: Literal["bernoulli", "softmax", "squared", "ctc"]
-    score: Literal["nats", "bits", "squared", "error", "accuracy", "characters"]
-    metric: str  # the score as figures call it: "nats per frame"
+    description: str  # source, licence, shapes, score, splits: what --describe prints
+    loss: Loss  # with the output layer that belongs to it: see ablate.definitions.scores
+    score: str  # what is reported, a mean over all targets of a split: a name in SCORES
+    # Where the targets of a sequence are; a function where a setting decides it.
+    target_position: TargetPosition | Callable[[Settings], TargetPosition]
     baseline: Callable[[Dataset, Settings], float]  # the test score of the best constant predictor
-    load: Callable[[Path | None, Settings, ProgressCallback], Dataset] | None = (
-        None  # the user's own copy, or embedded if None
-    )
+    # From the user's own copy, or embedded if the path is None.
+    load: Callable[[Path | None, Settings, ProgressCallback], Dataset] | None = None
     generate: Callable[[np.random.Generator, int, Settings], Sequences] | None = None  # a number of sequences
-    classes: int = 0  # of what is generated, where its targets are classes
-    settings: Settings = field(default_factory=dict)  # what of the data can be set, with defaults
-    training: Mapping[str, Any] = field(default_factory=dict)  # where this task's training differs from the study's
-    bidirectional: bool = False  # whether a frame may be judged by what follows it
+    unit: str = ""  # the score as figures print it, such as "nats per frame"; the unit of SCORES if empty
+    n_classes: int = 0  # of what is generated, where its targets are classes; without the blank
+    settings: Settings = field(default_factory=dict)  # of the data, with defaults
+    training_overrides: Mapping[str, Any] = field(default_factory=dict)  # what goes before the study's training
+    allows_bidirectional: bool = False  # whether what follows a frame may be seen there; networks then do, by default
+    samples_text: bool = False  # whether trained networks write text: their input symbols are the classes
     groups: tuple[str, ...] = ()
-    defined_at: str = ""
-    direction: Literal["minimize", "maximize"] = "minimize"
     version: int = 1  # raised when `load` comes to give other numbers for the same source
-    generative: bool = False  # whether it predicts the next of its input symbols, so that a network can write
     # What identifies the source, cheaply; a task whose user's copy is a folder brings its own.
     fingerprint: Callable[[Path | None], str] = file_fingerprint
+    defined_at: str = ""  # the file; found by itself
+
+    def __post_init__(self) -> None:
+        if not self.defined_at:
+            object.__setattr__(self, "defined_at", _file_of(self.load or self.generate))
+        for known, kind, name in ((LOSSES, "loss", self.loss), (SCORES, "score", self.score)):
+            if name not in known:
+                raise self._error(f"has the {kind} {name!r}; known: {', '.join(known)}")
+        if self.loss not in SCORES[self.score].losses:
+            fitting = ", ".join(score.name for score in SCORES.values() if self.loss in score.losses)
+            raise self._error(f"cannot have the score {self.score!r} with the loss {self.loss!r}; possible: {fitting}")
+        if (self.load is None) == (self.generate is None):
+            raise self._error("needs either load or generate")
+        if self.generate is not None and self.loss in LOSSES_OF_CLASSES and not self.n_classes:
+            raise self._error(f"generates classes for {self.loss}; give their number, n_classes")
+        if not callable(self.target_position):
+            self._check_position(self.target_position)
+        if not self.unit:
+            object.__setattr__(self, "unit", SCORES[self.score].unit)
+
+    def targets_at(self, settings: Settings) -> TargetPosition:
+        """Where the targets are, given the settings of the data.
+
+        Raises:
+            UserError: the loss cannot be trained on targets there.
+        """
+        position = self.target_position(settings) if callable(self.target_position) else self.target_position
+        self._check_position(position)
+        return position
+
+    def _check_position(self, position: TargetPosition) -> None:
+        possible = _POSITIONS_OF_CTC if self.loss == "ctc" else _POSITIONS
+        if position not in possible:
+            words = ", ".join(possible)
+            raise self._error(f"has the target position {position} with the loss {self.loss}; possible: {words}")
+
+    def _error(self, problem: str) -> UserError:
+        return UserError(f"{self.defined_at}: task {self.name!r} {problem}")
 
     @property
-    def choices(self) -> Settings:
-        """What can be set for this task beside its training, with defaults."""
-        return {**self.settings, "bidirectional": True} if self.bidirectional else self.settings
+    def direction(self) -> Direction:
+        """Whether lower or higher scores are better."""
+        return SCORES[self.score].direction
+
+    @property
+    def default_settings(self) -> Settings:
+        """All that can be set for this task beside its training, with defaults."""
+        return {**self.settings, "bidirectional": True} if self.allows_bidirectional else self.settings
 
 
-def split_by_fifths(number: int) -> str:
-    """The split of what has this number: modulo 5, 3 validates and 4 tests, the other three fifths train."""
-    return {3: "validation", 4: "test"}.get(number % 5, "train")
+# What each loss is trained on so far.
+_POSITIONS = (TargetPosition.EVERY_FRAME, TargetPosition.SEQUENCE_END)
+_POSITIONS_OF_CTC = (TargetPosition.LABEL,)
 
 
-def most_frequent_class(dataset: Dataset, settings: Settings) -> float:
-    """Test error in per cent when every answer is the class that is most frequent in training."""
-    train, test = (dataset.splits[split].targets[:, 0] for split in ("train", "test"))
-    return float(100 * (test != np.bincount(train).argmax()).mean())
+def _file_of(function: Callable[..., Any] | None) -> str:
+    """The file of a function with its folder, such as `tasks/music.py`."""
+    code = getattr(function, "__code__", None)
+    return "/".join(Path(code.co_filename).parts[-2:]) if code else "?"
 
 
 TASKS: Registry[Task] = Registry("task", "ablate.tasks")

@@ -93,7 +93,7 @@ def _settings_of(task: Task, own: Any, place: str) -> dict[str, Any]:
     if not isinstance(own, dict):
         raise UserError(f"{place}: settings.{task.name} must be a table, [settings.{task.name}]")
     prefix, training = f"settings.{task.name}.", get_type_hints(TrainingConfig)
-    kinds = {**{key: type(value) for key, value in task.choices.items()}, **training}
+    kinds = {**{key: type(value) for key, value in task.default_settings.items()}, **training}
     for key in own:
         if key in GREFF_SEARCH_SPACE:
             raise UserError(f"{place}: {prefix}{key}: hyperparameters are drawn for all tasks alike; set search.{key}")

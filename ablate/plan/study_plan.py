@@ -25,8 +25,8 @@ class TaskConfig:
     settings: Settings
     bidirectional: bool
 
-    def own(self, training: TrainingConfig) -> dict[str, Any]:
-        """The settings of its data, and what of its training is not the study's."""
+    def overrides(self, training: TrainingConfig) -> dict[str, Any]:
+        """The settings of its data, and what of its training differs from the study's."""
         mine, common = dataclasses.asdict(self.training), dataclasses.asdict(training)
         return {**self.settings, **{key: value for key, value in mine.items() if value != common[key]}}
 
@@ -60,11 +60,11 @@ class StudyPlan:
         """
         own = self.config.settings.get(task.name, {})
         fields = {each.name for each in dataclasses.fields(TrainingConfig)}
-        changes = {**task.training, **{key: value for key, value in own.items() if key in fields}}
-        choices = {key: own.get(key, default) for key, default in task.choices.items()}
+        changes = {**task.training_overrides, **{key: value for key, value in own.items() if key in fields}}
+        choices = {key: own.get(key, default) for key, default in task.default_settings.items()}
         bidirectional = bool(choices.pop("bidirectional", False))
         task_config = TaskConfig(task, dataclasses.replace(self.config.training, **changes), choices, bidirectional)
-        if task_config.training.tbptt_steps and (bidirectional or task.outputs == "ctc"):
+        if task_config.training.tbptt_steps and (bidirectional or task.loss == "ctc"):
             raise UserError(f"{task.name} reads whole sequences: set settings.{task.name}.tbptt_steps to 0")
         return task_config
 

@@ -49,7 +49,7 @@ def task_metadata(task_config: TaskConfig, data: Dataset, training: TrainingConf
     return TaskMetadata(
         name=task.name,
         summary=task.summary,
-        metric=task.metric,
+        metric=task.unit,
         direction=task.direction,
         baseline=task.baseline(data, task_config.settings),
         theoretical_baseline=task.generate is not None,
@@ -58,7 +58,7 @@ def task_metadata(task_config: TaskConfig, data: Dataset, training: TrainingConf
         counts={name: len(split) for name, split in splits.items()},
         frames={name: int(split.lengths.sum()) for name, split in splits.items()},
         notes=list(data.notes),
-        settings={"inputs": data.input_size, "outputs": data.output_size, **task_config.own(training)},
+        settings={"inputs": data.input_size, "outputs": data.output_size, **task_config.overrides(training)},
     )
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ablate.definitions.dataset import Sequences
+from ablate.definitions.dataset import Sequences, TargetPosition
 
 Array = npt.NDArray[Any]
 
@@ -21,30 +21,30 @@ class Batch:
     """B sequences of up to T frames."""
 
     x: Tensor  # (T, B, M), float32
-    targets: Array  # (T, B, K); (1, B, K) where a sequence has one answer; the labels end to end where it has a label
+    targets: Array  # (T, B, K) at every frame; (1, B, K) at the sequences' ends; labels end to end, (rows, 1)
     lengths: npt.NDArray[np.int64]  # (B,): frames beyond them are padding
-    at_end: bool = False  # whether a sequence has one answer, at its last frame, and not one at every frame
-    label_lengths: npt.NDArray[np.int64] | None = None  # (B,)
+    target_position: TargetPosition = TargetPosition.EVERY_FRAME
+    target_lengths: npt.NDArray[np.int64] | None = None  # (B,), of labels
 
     @property
-    def answers(self) -> int:
-        """How many answers are scored."""
-        if self.label_lengths is not None:
-            return int(self.label_lengths.sum())
+    def n_targets(self) -> int:
+        """How many targets are scored."""
+        if self.target_lengths is not None:
+            return int(self.target_lengths.sum())
         T = len(self.x)
-        if self.at_end:
+        if self.target_position is TargetPosition.SEQUENCE_END:
             return int(((self.lengths > 0) & (self.lengths <= T)).sum())
         return int(self.lengths.clip(0, T).sum())
 
-    def chunks(self, size: int) -> Iterator[Batch]:
-        """The batch in pieces of up to `size` frames, in turn.
+    def split(self, size: int) -> Iterator[Batch]:
+        """The batch in parts of up to `size` frames, in turn.
 
-        The lengths of a piece count from its start, so they may lie behind its end or before its start.
+        The lengths of a part count from its start, so they may lie behind its end or before its start.
         """
         for first in range(0, len(self.x), size):
             frames = slice(first, first + size)
-            targets = self.targets if self.at_end else self.targets[frames]
-            yield Batch(self.x[frames], targets, self.lengths - first, self.at_end)
+            targets = self.targets[frames] if self.target_position is TargetPosition.EVERY_FRAME else self.targets
+            yield Batch(self.x[frames], targets, self.lengths - first, self.target_position)
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Noise:
     """Gaussian noise over the inputs, drawn batch by batch."""
 
     generator: np.random.Generator
-    spread: float  # standard deviation
+    std: float
 
     def add_to(self, x: Array) -> None:
-        if self.spread:
+        if self.std:
             drawn = self.generator.standard_normal(x.shape, dtype=np.float32)
-            drawn *= np.float32(self.spread)
+            drawn *= np.float32(self.std)
             x += drawn
 
 
@@ -73,11 +73,10 @@ class BatchLoader:
         self._inputs, self._targets = np.asarray(data.inputs), np.asarray(data.targets)
         self._lengths = np.asarray(data.lengths)
         self._starts = np.cumsum(self._lengths) - self._lengths
-        self._at_end = data.at_end
         self._width = input_size
-        self._label_lengths = None if data.label_lengths is None else np.asarray(data.label_lengths)
-        if self._label_lengths is not None:
-            self._label_starts = np.cumsum(self._label_lengths) - self._label_lengths
+        self._position = data.target_position
+        self._target_lengths = None if data.target_lengths is None else np.asarray(data.target_lengths)
+        self._target_ends = np.cumsum(data.target_counts)
 
     def batches(self, order: npt.NDArray[np.int64], size: int, noise: Noise | None = None) -> Iterator[Batch]:
         """The sequences in the given order, `size` at a time.
@@ -93,8 +92,9 @@ class BatchLoader:
                 self._put(x[: lengths[column], column], slice(self._starts[k], self._starts[k] + lengths[column]))
             if noise is not None:
                 noise.add_to(x)
-            label_lengths = None if self._label_lengths is None else self._label_lengths[chosen]
-            yield Batch(torch.from_numpy(x), self._answers(chosen, lengths), lengths, self._at_end, label_lengths)
+            target_lengths = None if self._target_lengths is None else self._target_lengths[chosen]
+            targets = self._targets_of(chosen, lengths, target_lengths)
+            yield Batch(torch.from_numpy(x), targets, lengths, self._position, target_lengths)
 
     def _put(self, x: Array, frames: slice) -> None:
         inputs: Array = self._inputs[frames]
@@ -103,11 +103,17 @@ class BatchLoader:
         else:
             x[np.arange(len(inputs)), inputs[:, 0]] = 1
 
-    def _answers(self, chosen: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> Array:
-        if self._label_lengths is not None:
-            ends = self._label_starts + self._label_lengths
-            return np.concatenate([self._targets[self._label_starts[k] : ends[k]] for k in chosen])
-        if self._at_end:
+    def _targets_of(
+        self,
+        chosen: npt.NDArray[np.int64],
+        lengths: npt.NDArray[np.int64],
+        target_lengths: npt.NDArray[np.int64] | None,
+    ) -> Array:
+        if target_lengths is not None:
+            ends = self._target_ends[chosen]
+            places = zip(ends - target_lengths, ends, strict=True)
+            return np.concatenate([self._targets[start:end] for start, end in places])
+        if self._position is TargetPosition.SEQUENCE_END:
             return self._targets[chosen][None]
         if len(chosen) == 1:  # nothing to pad, so nothing to copy
             return self._targets[self._starts[chosen[0]] : self._starts[chosen[0]] + lengths[0], None]
@@ -117,6 +123,6 @@ class BatchLoader:
         return targets
 
 
-def by_length(data: Sequences) -> npt.NDArray[np.int64]:
+def order_by_length(data: Sequences) -> npt.NDArray[np.int64]:
     """An order that puts sequences of like length together, so that evaluation pads little."""
     return np.argsort(data.lengths, kind="stable")

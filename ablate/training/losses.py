@@ -1,10 +1,10 @@
-"""Losses and mistakes of a network's outputs, with the derivatives of the loss; and the scores made of them.
+"""Losses and errors of a network's outputs, with the derivatives of the loss.
 
-`bernoulli`  K independent units; the loss is the negative log-likelihood in nats summed over the units
-`softmax`    one class of K; the loss is its negative log-likelihood in nats; a wrong class is a mistake
-`squared`    K numbers; the loss is the squared error, summed over them
-`ctc`        a label without an alignment (Graves et al. 2006), the last class being the blank; the loss is the
-             framework's; the mistakes are the edits from the best path's label to the right one
+`binary_cross_entropy`  K independent units; the negative log-likelihood in nats, summed over the units
+`cross_entropy`         one class of K; its negative log-likelihood in nats; a wrong class is an error
+`squared_error`         K numbers; the squared error, summed over them
+`ctc`                   a label without alignment (Graves et al. 2006), the last class being the blank; the loss is the
+                        framework's; the errors are the edits from the best path's label to the right one
 """
 
 from __future__ import annotations
@@ -23,76 +23,75 @@ from torch import Tensor
 from torch.nn.functional import ctc_loss
 
 from ablate.cell.cpu.primitives import FAST, compiled, exp, log1p
+from ablate.definitions.dataset import TargetPosition
+from ablate.definitions.scores import SCORES
 from ablate.training.batches import Batch
 
-BERNOULLI, SOFTMAX, SQUARED = range(3)
-OBJECTIVES = {"bernoulli": BERNOULLI, "softmax": SOFTMAX, "squared": SQUARED}
-
-SCORES = {
-    "nats": lambda loss, mistakes: loss,
-    "bits": lambda loss, mistakes: loss / math.log(2),
-    "squared": lambda loss, mistakes: loss,
-    "error": lambda loss, mistakes: 100 * mistakes,
-    "accuracy": lambda loss, mistakes: 100 * (1 - mistakes),
-    "characters": lambda loss, mistakes: 100 * mistakes,
+# The losses whose derivatives are written here, by the numbers that the compiled loop knows them by.
+BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR = range(3)
+COMPILED = {
+    "binary_cross_entropy": BINARY_CROSS_ENTROPY,
+    "cross_entropy": CROSS_ENTROPY,
+    "squared_error": SQUARED_ERROR,
 }
 
 
 @dataclass
 class MetricSum:
-    """Losses and mistakes summed over answers, batch by batch."""
+    """Losses and errors summed over targets, batch by batch."""
 
     loss: float = 0.0
-    mistakes: float = 0.0
-    answers: int = 0
+    errors: float = 0.0
+    n_targets: int = 0
 
-    def add(self, loss: float, mistakes: float, answers: int) -> None:
+    def add(self, loss: float, errors: float, n_targets: int) -> None:
         self.loss += loss
-        self.mistakes += mistakes
-        self.answers += answers
+        self.errors += errors
+        self.n_targets += n_targets
 
     def score(self, name: str) -> float:
-        """The score of this name, a mean over the answers; NaN where a loss was not finite."""
+        """The score of this name, a mean over the targets; NaN where a loss was not finite."""
         if not math.isfinite(self.loss):
             return math.nan
-        return SCORES[name](self.loss / self.answers, self.mistakes / self.answers)
+        return SCORES[name].value(self.loss / self.n_targets, self.errors / self.n_targets)
 
 
-def loss_and_errors(objective: str, outputs: Tensor, batch: Batch, factor: float = 1.0) -> tuple[float, float]:
-    """Loss and mistakes of a batch, each summed over its answers.
+def loss_and_errors(loss: str, outputs: Tensor, batch: Batch, factor: float = 1.0) -> tuple[float, float]:
+    """Loss and errors of a batch, each summed over its targets.
 
     Args:
-        objective: `ctc` or one of OBJECTIVES.
+        loss: `ctc` or one of COMPILED.
         outputs: (T, B, K), pre-activations; overwritten by `factor` times the derivatives of the loss by them.
     """
-    if objective == "ctc":
+    if loss == "ctc":
         return _ctc_loss_and_errors(outputs, batch, factor)
-    return _loss_and_errors(OBJECTIVES[objective], outputs.numpy(), batch.targets, batch.lengths, batch.at_end, factor)  # type: ignore[call-arg]
+    at_end = batch.target_position is TargetPosition.SEQUENCE_END
+    return _loss_and_errors(COMPILED[loss], outputs.numpy(), batch.targets, batch.lengths, at_end, factor)  # type: ignore[call-arg]
 
 
 def _ctc_loss_and_errors(outputs: Tensor, batch: Batch, factor: float) -> tuple[float, float]:
-    assert batch.label_lengths is not None
+    assert batch.target_lengths is not None
     labels, blank = batch.targets[:, 0], outputs.shape[2] - 1
-    ends = np.cumsum(batch.label_lengths)
-    mistakes = sum(
+    ends = np.cumsum(batch.target_lengths)
+    errors = sum(
         Levenshtein.distance(path.tolist(), labels[end - length : end].tolist())
-        for path, end, length in zip(best_paths(outputs, batch.lengths), ends, batch.label_lengths, strict=True)
+        for path, end, length in zip(best_paths(outputs, batch.lengths), ends, batch.target_lengths, strict=True)
     )
     with torch.enable_grad():
         leaf = outputs.detach().requires_grad_()
-        # A sequence that is too short for its label has an infinite loss, and no gradient; it counts in the mistakes.
+        # A sequence that is too short for its label has an infinite loss, and no gradient; it counts in the errors.
         losses = ctc_loss(
             leaf.log_softmax(2),
             torch.from_numpy(labels.astype(np.int64)),
             torch.from_numpy(batch.lengths),
-            torch.from_numpy(batch.label_lengths),
+            torch.from_numpy(batch.target_lengths),
             blank,
             reduction="sum",
             zero_infinity=True,
         )
         (found,) = torch.autograd.grad(losses, leaf, torch.tensor(factor))
     outputs.copy_(found)
-    return losses.item(), float(mistakes)
+    return losses.item(), float(errors)
 
 
 def best_paths(outputs: Tensor, lengths: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
@@ -111,7 +110,7 @@ def best_paths(outputs: Tensor, lengths: npt.NDArray[np.int64]) -> list[npt.NDAr
 
 
 @compiled
-def _bernoulli(row, target, scale):
+def _binary_cross_entropy(row, target, scale):
     zero, one, loss = row.dtype.type(0), row.dtype.type(1), row.dtype.type(0)
     for k in range(row.shape[0]):
         z, hit = row[k], row.dtype.type(target[k])
@@ -123,22 +122,22 @@ def _bernoulli(row, target, scale):
 
 
 @compiled
-def _softmax(row, target, scale):
+def _cross_entropy(row, target, scale):
     zero, one, total = row.dtype.type(0), row.dtype.type(1), row.dtype.type(0)
     top, right = 0, int(target[0])
     for k in range(row.shape[0]):
         top = k if row[k] > row[top] else top
-    highest, answer = row[top], row[right]
+    highest, at_right = row[top], row[right]
     for k in range(row.shape[0]):
         row[k] = exp(row[k] - highest)
         total += row[k]
     for k in range(row.shape[0]):
         row[k] = (row[k] / total - (one if k == right else zero)) * scale
-    return highest + np.log(total) - answer, zero if top == right else one
+    return highest + np.log(total) - at_right, zero if top == right else one
 
 
 @compiled
-def _squared(row, target, scale):
+def _squared_error(row, target, scale):
     loss = row.dtype.type(0)
     for k in range(row.shape[0]):
         difference = row[k] - row.dtype.type(target[k])
@@ -159,8 +158,8 @@ _SIGNATURES: Any = [_signature(kind) for kind in (types.uint8, types.uint16, typ
 
 
 @numba.njit(_SIGNATURES, fastmath=FAST, error_model="numpy", cache=True)
-def _loss_and_errors(objective, outputs, targets, lengths, at_end, factor):
-    loss, mistakes, scale = 0.0, 0.0, outputs.dtype.type(factor)
+def _loss_and_errors(loss_number, outputs, targets, lengths, at_end, factor):
+    loss, errors, scale = 0.0, 0.0, outputs.dtype.type(factor)
     for b in range(outputs.shape[1]):
         first = lengths[b] - 1 if at_end else 0
         for t in range(outputs.shape[0]):
@@ -169,12 +168,12 @@ def _loss_and_errors(objective, outputs, targets, lengths, at_end, factor):
                 row[:] = 0
                 continue
             target = targets[0 if at_end else t, b]
-            if objective == BERNOULLI:
-                row_loss, row_mistakes = _bernoulli(row, target, scale)
-            elif objective == SOFTMAX:
-                row_loss, row_mistakes = _softmax(row, target, scale)
+            if loss_number == BINARY_CROSS_ENTROPY:
+                row_loss, row_errors = _binary_cross_entropy(row, target, scale)
+            elif loss_number == CROSS_ENTROPY:
+                row_loss, row_errors = _cross_entropy(row, target, scale)
             else:
-                row_loss, row_mistakes = _squared(row, target, scale)
+                row_loss, row_errors = _squared_error(row, target, scale)
             loss += row_loss
-            mistakes += row_mistakes
-    return loss, mistakes
+            errors += row_errors
+    return loss, errors

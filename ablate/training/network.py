@@ -38,27 +38,27 @@ class Network:
         self._units = N
         directions = ["", "backward."] if bidirectional else [""]
         sizes = [M] + [N * len(directions)] * (layers - 1)
-        # Where cells are: the name that goes before those of their weights, and the size of their input.
-        self._places = [
+        # Of the cells of each layer: what goes before the names of their weights, and the size of their input.
+        self._prefixes = [
             [((f"{depth + 1}." if depth else "") + direction, size) for direction in directions]
             for depth, size in enumerate(sizes)
         ]
         shapes = {
-            name + stack.key: stack.sized(size, N)
-            for cells in self._places
-            for name, size in cells
+            prefix + stack.key: stack.sized(size, N)
+            for cells in self._prefixes
+            for prefix, size in cells
             for stack in variant.trace.stacks
         }
-        # Numbers that a forward pass keeps of each frame, roughly: the values of four maps, their gates and states.
-        self.kept = 8 * N * len(directions) * layers
+        # The memory of a forward pass, roughly, in numbers a frame: values of four maps, their gates and states.
+        self.numbers_per_frame = 8 * N * len(directions) * layers
         output = {"W_output": (K, N * len(directions)), "b_output": (K,)}
         self.parameters = Parameters([*shapes.items(), *output.items()])
-        self._layers = [[self._bind(layer, name) for name, _ in cells] for cells in self._places]
+        self._layers = [[self._bind_layer(layer, prefix) for prefix, _ in cells] for cells in self._prefixes]
 
-    def _bind(self, layer: Layer, place: str) -> BoundLayer:
+    def _bind_layer(self, layer: Layer, prefix: str) -> BoundLayer:
         keys = [stack.key for stack in self.variant.trace.stacks]
         weights, gradients = self.parameters.weights, self.parameters.gradients
-        return layer.bind({key: weights[place + key] for key in keys}, {key: gradients[place + key] for key in keys})
+        return layer.bind({key: weights[prefix + key] for key in keys}, {key: gradients[prefix + key] for key in keys})
 
     def initialise(self, streams: RandomStreams, training: TrainingConfig, longest: int) -> None:
         """Draw every weight from N(0, init_std), each by its name, so that variants share what they share.
@@ -68,23 +68,23 @@ class Network:
         for name, weight in self.named_weights().items():
             generator = streams.generator("weight", name)
             values = generator.standard_normal(tuple(weight.shape)) * training.init_std
-            own = name.rpartition(".")[2]
-            if own in self.variant.initial:
-                values = self.variant.initial[own](values, generator, longest)
-            elif own == "b_f":
+            in_equations = name.rpartition(".")[2]
+            if in_equations in self.variant.initial:
+                values = self.variant.initial[in_equations](values, generator, longest)
+            elif in_equations == "b_f":
                 values += training.forget_bias
             weight.copy_(torch.from_numpy(values))
 
     def named_weights(self) -> dict[str, Tensor]:
         """Every weight by its name in the equations, a view in the shape that it has there.
 
-        Before it stands where it is, if that is not the first layer forwards: `2.W_z`, `backward.W_z`.
+        A prefix says where it is, if that is not the first layer forwards: `2.W_z`, `backward.W_z`.
         """
         weights = self.parameters.weights
         named = {
-            place + weight.name: stack.weight(weights[place + stack.key], k)
-            for cells in self._places
-            for place, _ in cells
+            prefix + weight.name: stack.weight(weights[prefix + stack.key], k)
+            for cells in self._prefixes
+            for prefix, _ in cells
             for stack in self.variant.trace.stacks
             for k, weight in enumerate(stack.weights)
         }
@@ -107,13 +107,13 @@ class Network:
         """
         weights = self.parameters.weights
         if self.bidirectional:
-            self._turn = _Turn(lengths, len(x))
+            self._reverse = _Reversal(lengths, len(x))
         self._last = []
         for depth, (forwards, *backwards) in enumerate(self._layers):
             y, last = forwards.forward(x, state[depth] if state else None, training)
             self._last.append(last)
             for cells in backwards:
-                y = torch.cat((y, self._turn(cells.forward(self._turn(x), None, training)[0])), 2)
+                y = torch.cat((y, self._reverse(cells.forward(self._reverse(x), None, training)[0])), 2)
             x = y
         self._y = x
         T, B, width = x.shape
@@ -135,15 +135,15 @@ class Network:
             parts = d_y.split(self._units, 2)
             d_x, _ = forwards.backward(parts[0].contiguous(), want_d_x=depth > 0)
             for cells, part in zip(backwards, parts[1:], strict=True):
-                d_back, _ = cells.backward(self._turn(part).contiguous(), want_d_x=depth > 0)
+                d_back, _ = cells.backward(self._reverse(part).contiguous(), want_d_x=depth > 0)
                 if d_x is not None and d_back is not None:
-                    d_x = d_x + self._turn(d_back)
+                    d_x = d_x + self._reverse(d_back)
             if d_x is not None:
                 d_y = d_x
 
 
-class _Turn:
-    """Turns the sequences of a batch round, (T, B, ...), each within its length; padding stays behind them."""
+class _Reversal:
+    """Reverses the sequences of a batch in time, (T, B, ...), each within its length; padding stays behind them."""
 
     def __init__(self, lengths: npt.NDArray[np.int64], T: int) -> None:
         self._index: tuple[Tensor, Tensor] | None = None

@@ -13,11 +13,11 @@ from ablate.definitions.task import Task
 from ablate.definitions.variant import Variant
 from ablate.plan.random_streams import RandomStreams
 from ablate.plan.study_plan import TaskConfig
-from ablate.training.batches import Batch, BatchLoader, Noise, by_length
+from ablate.training.batches import Batch, BatchLoader, Noise, order_by_length
 from ablate.training.losses import MetricSum, loss_and_errors
 from ablate.training.network import Network
 from ablate.training.optimiser import Optimiser, make_optimiser
-from ablate.training.text_sampling import write
+from ablate.training.text_sampling import sample_text
 
 # What is evaluated at once: enough to fill the products, little enough to stay small in memory.
 EVALUATION_SEQUENCES, EVALUATION_FRAMES, EVALUATION_NUMBERS = 64, 1000, 16_000_000
@@ -35,7 +35,7 @@ class Outcome:
     epochs: int = 0
     seconds: float = 0.0
     curve: list[tuple[int, float, float]] = field(default_factory=list)  # epoch, train, validation
-    sample: str = ""  # what the network writes, where it can
+    sample: str = ""  # text that the network wrote, where the task asks for it
 
 
 def run_trial(
@@ -82,9 +82,9 @@ def run_trial(
     if outcome.state == "completed":
         network.parameters.flat.copy_(best)
         outcome.test = evaluate(network, task, data, "test")
-        if task.generative:
+        if task.samples_text:
             length, temperature = int(task_config.settings["sample"]), float(task_config.settings["temperature"])
-            outcome.sample = write(network, data.classes, streams.generator("sample"), length, temperature)
+            outcome.sample = sample_text(network, data.class_names, streams.generator("sample"), length, temperature)
     else:
         outcome.validation, outcome.best_epoch = math.nan, None
     outcome.seconds = time.perf_counter() - started
@@ -110,14 +110,14 @@ def train_epoch(
     metric_sum = MetricSum()
     for batch in batches:
         state = None
-        for piece in batch.chunks(tbptt_steps) if tbptt_steps else (batch,):
-            outputs = network.forward(piece.x, piece.lengths, state=state)
+        for part in batch.split(tbptt_steps) if tbptt_steps else (batch,):
+            outputs = network.forward(part.x, part.lengths, state=state)
             if tbptt_steps:
                 state = network.last_state()
-            if not piece.answers:
+            if not part.n_targets:
                 continue
-            loss, mistakes = loss_and_errors(task.outputs, outputs, piece, 1 / len(piece.lengths))
-            metric_sum.add(loss, mistakes, piece.answers)
+            loss, errors = loss_and_errors(task.loss, outputs, part, 1 / len(part.lengths))
+            metric_sum.add(loss, errors, part.n_targets)
             if not math.isfinite(loss):
                 return math.nan
             network.backward(outputs)
@@ -126,17 +126,18 @@ def train_epoch(
 
 
 def evaluate(network: Network, task: Task, data: Dataset, split: str) -> float:
-    """The mean score over all answers of a split; NaN where a loss is not finite."""
+    """The mean score over all targets of a split; NaN where a loss is not finite."""
     sequences = data.splits[split]
-    whole = network.bidirectional or task.outputs == "ctc"
+    whole = network.bidirectional or task.loss == "ctc"
     longest = int(sequences.lengths.max())
-    kept = longest * data.input_size + (longest if whole else min(longest, EVALUATION_FRAMES)) * network.kept
-    size = min(max(EVALUATION_NUMBERS // kept, 1), EVALUATION_SEQUENCES)
+    frames = longest if whole else min(longest, EVALUATION_FRAMES)
+    numbers = longest * data.input_size + frames * network.numbers_per_frame  # of one sequence
+    size = min(max(EVALUATION_NUMBERS // numbers, 1), EVALUATION_SEQUENCES)
     metric_sum = MetricSum()
-    for batch in BatchLoader(sequences, data.input_size).batches(by_length(sequences), size):
+    for batch in BatchLoader(sequences, data.input_size).batches(order_by_length(sequences), size):
         state = None
-        for piece in (batch,) if whole else batch.chunks(EVALUATION_FRAMES):
-            outputs = network.forward(piece.x, piece.lengths, training=False, state=state)
+        for part in (batch,) if whole else batch.split(EVALUATION_FRAMES):
+            outputs = network.forward(part.x, part.lengths, training=False, state=state)
             state = network.last_state()
-            metric_sum.add(*loss_and_errors(task.outputs, outputs, piece), piece.answers)
+            metric_sum.add(*loss_and_errors(task.loss, outputs, part), part.n_targets)
     return metric_sum.score(task.score)

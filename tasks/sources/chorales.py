@@ -37,7 +37,7 @@ from ablate.errors import UserError
 if TYPE_CHECKING:
     from music21.stream import Score
 
-Frame = tuple[int, ...]  # the MIDI keys that sound, ascending, each once
+Chord = tuple[int, ...]  # the MIDI keys that sound, ascending, each once
 
 VOICES = ("soprano", "alto", "tenor", "bass")
 MOST_SILENCE = 1 / 4  # share of silent frames beyond which a piece is a concerted movement, not a chorale
@@ -58,7 +58,7 @@ class Chorale:
 
     name: str  # of its file: bwv244.10
     bwv: int  # 244: all movements of one work share it
-    frames: list[Frame]
+    frames: list[Chord]
 
 
 def read_chorales(progress: ProgressCallback) -> list[Chorale]:
@@ -100,7 +100,7 @@ def parse_score(path: Path) -> Score:
     return converter.stream
 
 
-def four_part_frames(score: Score) -> list[Frame]:
+def four_part_frames(score: Score) -> list[Chord]:
     """A chorale as one frame a quarter note from its first note to its last; none when the score is something else.
 
     A frame holds the keys that sound at that moment in the four voices, held ones included. Every bar is played once,
@@ -120,7 +120,7 @@ def four_part_frames(score: Score) -> list[Frame]:
     return [] if frames.count(()) > MOST_SILENCE * len(frames) else frames
 
 
-def tonic(frames: list[Frame]) -> int:
+def tonic(frames: list[Chord]) -> int:
     """The pitch class (C is 0) of the tonic of a piece: see the head of this file for how it is found."""
     sounding = Counter(key % 12 for frame in frames for key in frame)
     counts = np.array([sounding[pitch_class] for pitch_class in range(12)])
@@ -138,10 +138,10 @@ class Harmonisations:
 
     def __init__(self) -> None:
         # Where each chord (as intervals above its bass) occurs: piece, time, bass.
-        self._places: defaultdict[Frame, list[tuple[int, int, int]]] = defaultdict(list)
+        self._places: defaultdict[Chord, list[tuple[int, int, int]]] = defaultdict(list)
         self._lengths: list[int] = []
 
-    def has(self, frames: list[Frame]) -> bool:
+    def has(self, frames: list[Chord]) -> bool:
         """Whether a piece met before has the same harmonisation."""
         # Each pair of equal chords votes for the piece, shift in time and transposition that would bring it about.
         votes = Counter(
@@ -154,7 +154,7 @@ class Harmonisations:
             for (piece, _, _), equal in votes.items()
         )
 
-    def add(self, frames: list[Frame]) -> None:
+    def add(self, frames: list[Chord]) -> None:
         """Remember a piece."""
         for time, chord in enumerate(frames):
             if chord:
@@ -162,7 +162,7 @@ class Harmonisations:
         self._lengths.append(len(frames))
 
 
-def _intervals(chord: Frame) -> Frame:
+def _intervals(chord: Chord) -> Chord:
     return tuple(key - chord[0] for key in chord)
 
 

@@ -23,12 +23,12 @@ from ablate.data.files import read_file
 from ablate.definitions.dataset import Sequences
 from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
-from tasks.sources.statistics import mean_and_deviation
+from tasks.sources.preparation import mean_and_std
 
 Item = TypeVar("Item")
 Samples = npt.NDArray[np.float64]  # (samples,), within [-1, 1)
-Frames = npt.NDArray[np.float32]  # (frames, M)
-Classes = npt.NDArray[np.uint8]  # (frames,)
+Features = npt.NDArray[np.float32]  # (frames, M)
+FrameClasses = npt.NDArray[np.uint8]  # (frames,)
 
 FEATURES = 39
 WINDOW, HOP = 0.025, 0.010  # seconds
@@ -99,7 +99,7 @@ def frame_centres(samples: int, rate: int) -> npt.NDArray[np.int64]:
     return window // 2 + hop * np.arange(1 + (samples - window) // hop)
 
 
-def features_of(samples: Samples, rate: int) -> Frames:
+def features_of(samples: Samples, rate: int) -> Features:
     """Features (frames, 39): 12 MFCC and the energy, their first differences, their second ones; not yet normalised.
 
     `samples` fill at least one window. Raises UserError when librosa is not installed.
@@ -133,13 +133,13 @@ def features_of(samples: Samples, rate: int) -> Frames:
 
 def read_splits(
     found: Mapping[str, Sequence[Item]],
-    read: Callable[[Item], tuple[Frames, Classes]],
+    read: Callable[[Item], tuple[Features, FrameClasses]],
     what: str,
     progress: ProgressCallback,
 ) -> dict[str, Sequences]:
     """What `read` makes of the items of each split; see `splits_of`."""
     total = sum(map(len, found.values()))
-    pairs: dict[str, list[tuple[Frames, Classes]]] = {split: [] for split in found}
+    pairs: dict[str, list[tuple[Features, FrameClasses]]] = {split: [] for split in found}
     done = 0
     for split, items in found.items():
         for item in items:
@@ -150,15 +150,15 @@ def read_splits(
     return splits_of(pairs)
 
 
-def splits_of(pairs: Mapping[str, Sequence[tuple[Frames, Classes]]]) -> dict[str, Sequences]:
+def splits_of(pairs: Mapping[str, Sequence[tuple[Features, FrameClasses]]]) -> dict[str, Sequences]:
     """Sequences of each split, every feature at mean 0 and variance 1 over the training frames.
 
     `pairs` holds a sequence's features and its classes; the statistics are of the split `train` alone.
     """
-    mean, deviation = mean_and_deviation(np.concatenate([frames for frames, _ in pairs["train"]]))
+    mean, std = mean_and_std(np.concatenate([frames for frames, _ in pairs["train"]]))
     return {
         split: Sequences(
-            inputs=np.concatenate([((frames - mean) / deviation).astype(np.float32) for frames, _ in sequences]),
+            inputs=np.concatenate([((frames - mean) / std).astype(np.float32) for frames, _ in sequences]),
             targets=np.concatenate([classes for _, classes in sequences])[:, None],
             lengths=np.array([len(frames) for frames, _ in sequences], np.int64),
         )

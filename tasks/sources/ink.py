@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ablate.definitions.dataset import SPLITS, Dataset, Sequences
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition
 from ablate.errors import UserError
-from tasks.sources.statistics import mean_and_deviation
+from tasks.sources.preparation import mean_and_std
 
 Stroke = npt.NDArray[np.float64]  # (points, 3): x, y, time
 Frames = npt.NDArray[np.float64]  # (frames, 4): dx, dy, time, pen-up
@@ -64,16 +64,17 @@ def dataset_of(lines: dict[str, list[Line]], source: str, notes: Sequence[str] =
         raise UserError(f"{source}: {len(classes)} different characters; at most {MOST_CLASSES} are possible")
     number = {character: place for place, character in enumerate(classes)}
 
-    mean, deviation = mean_and_deviation(np.concatenate([line.frames for line in lines["train"]]))
+    mean, std = mean_and_std(np.concatenate([line.frames for line in lines["train"]]))
     splits, found = {}, list(notes)
     for split in SPLITS:
-        inputs = (np.concatenate([line.frames for line in lines[split]]) - mean) / deviation
+        inputs = (np.concatenate([line.frames for line in lines[split]]) - mean) / std
         label = [number[character] for line in lines[split] for character in line.text]
         splits[split] = Sequences(
             inputs=inputs.astype(np.float32),
             targets=np.array(label, np.uint8)[:, None],
             lengths=np.array([len(line.frames) for line in lines[split]], np.int64),
-            label_lengths=np.array([len(line.text) for line in lines[split]], np.int64),
+            target_position=TargetPosition.LABEL,
+            target_lengths=np.array([len(line.text) for line in lines[split]], np.int64),
         )
         name = "training" if split == "train" else split
         if short := sum(line.too_short for line in lines[split]):

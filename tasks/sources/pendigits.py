@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ablate.definitions.dataset import SPLITS
-from ablate.definitions.task import Settings, split_by_fifths
+from ablate.definitions.task import Settings
 from ablate.errors import UserError
 from tasks.sources.ink import Line, frames_of
+from tasks.sources.preparation import split_by_fifths
 
 FILE = Path(__file__).parent.parent / "data" / "pen_digits.npz"
 SHORTEST, LONGEST = 3, 6  # digits of a string

@@ -15,7 +15,7 @@ import numpy as np
 from ablate.definitions.dataset import Dataset
 from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
-from tasks.sources.features import FEATURES, Classes, Frames, entries, features_of, read_recording, read_splits
+from tasks.sources.features import FEATURES, Features, FrameClasses, entries, features_of, read_recording, read_splits
 
 DIGITS = tuple("0123456789")
 NAME = re.compile(r"([0-9])_(.+)_([0-9]{1,9})\.wav", re.IGNORECASE)
@@ -63,7 +63,7 @@ def load(path: Path, found: dict[str, list[Recording]], progress: ProgressCallba
     first = found["train"][0].path
     expected = read_recording(first)[1]
 
-    def read(recording: Recording) -> tuple[Frames, Classes]:
+    def read(recording: Recording) -> tuple[Features, FrameClasses]:
         samples, rate = read_recording(recording.path)
         if rate != expected:
             raise UserError(f"{recording.path}: sampled at {rate} Hz, but {first.name} at {expected} Hz; resample it")

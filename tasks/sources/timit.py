@@ -20,8 +20,8 @@ from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
 from tasks.sources.features import (
     FEATURES,
-    Classes,
-    Frames,
+    Features,
+    FrameClasses,
     entries,
     features_of,
     frame_centres,
@@ -50,7 +50,7 @@ ALL_PHONES = """
 """
 PHONES = tuple(ALL_PHONES.split())
 # What joins another phone or silence in the 39 classes of Lee and Hon (1989). They leave q, the glottal stop, out of
-# the scoring; where every frame has an answer it needs a class, and joins the other closures.
+# the scoring; where every frame has a target it needs a class, and joins the other closures.
 FOLDS = {
     "aa": "ao",
     "ah": "ax ax-h",
@@ -145,7 +145,7 @@ def load(path: Path, found: dict[str, list[Utterance]], folded: bool, progress: 
     classes = tuple(sorted(set(phones.values())))
     numbers = {phone: classes.index(name) for phone, name in phones.items()}
 
-    def read(utterance: Utterance) -> tuple[Frames, Classes]:
+    def read(utterance: Utterance) -> tuple[Features, FrameClasses]:
         samples, rate = read_recording(utterance.recording)
         if rate != RATE:
             raise UserError(f"{utterance.recording}: sampled at {rate} Hz; TIMIT's labels count samples at {RATE} Hz")
