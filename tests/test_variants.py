@@ -3,20 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
-from ablate.cell.backend import Layer, make_layer
-from ablate.cell.tracer import trace
-from ablate.cell.typeset import latex, text
+from ablate.cell.language import tanh
+from ablate.cell.trace import trace
+from ablate.cell.typeset import text
+from ablate.definitions.loading import load_variants
 from ablate.definitions.variant import VARIANTS, Variant
-from ablate.plan.random_streams import RandomStreams, TrialId
-from ablate.plan.training_config import TrainingConfig
-from ablate.training.network import Network
+from ablate.testing.variants import (
+    CHECKS,
+    CHECKS_OF_A_BACKEND,
+    backends_of,
+    check_every_weight_is_used,
+    check_parent_differs,
+    check_traces_are_equal,
+    check_variant,
+)
 
-M, N, T, B = 4, 3, 5, 2
+every_variant = pytest.mark.parametrize("variant", list(VARIANTS), ids=lambda variant: variant.name)
+
+
+@every_variant
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_keeps_the_contract(variant: Variant, check: Callable[[Variant], None]) -> None:
+    check(variant)
+
+
+@every_variant
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("check", CHECKS_OF_A_BACKEND, ids=lambda check: check.__name__)
+def test_keeps_the_contract_on_each_backend(
+    variant: Variant, backend: str, check: Callable[[Variant, str], None]
+) -> None:
+    if backend not in backends_of(variant):
+        pytest.skip(f"{variant.name} has no kernel")
+    check(variant, backend)
+
+
+def test_no_two_variants_are_the_same() -> None:
+    said = [(*text(variant.trace), str(dict(variant.initial))) for variant in VARIANTS]
+    assert len(set(said)) == len(said)
+
+
+# --- The published parameter counts of one layer; a cell without one needs no line here.
 
 
 def blocks(gates: int, peepholes: int = 0, squares: int = 0) -> Callable[[int, int], int]:
@@ -24,8 +57,8 @@ def blocks(gates: int, peepholes: int = 0, squares: int = 0) -> Callable[[int, i
     return lambda N, M: gates * (N * M + N**2 + N) + peepholes * N + squares * N**2
 
 
-# Parameters of one layer, from the papers: the standard blocks NM + N^2 + N, and what comes on top or is missing.
-FORMULAS: dict[str, Callable[[int, int], int]] = {
+# From the papers: the standard blocks NM + N^2 + N, and what comes on top or is missing.
+PUBLISHED: dict[str, Callable[[int, int], int]] = {
     **dict.fromkeys(["V", "NIAF", "NOAF", "V-b"], blocks(4, peepholes=3)),
     **dict.fromkeys(["NIG", "NFG", "NOG", "CIFG", "CIFG-f", "CIFG-NOAF"], blocks(3, peepholes=2)),
     **dict.fromkeys(["NP", "NP-b", "Prototype", "Pseudo-LSTM", "sLSTM", "sLSTM-exp"], blocks(4)),
@@ -43,141 +76,52 @@ FORMULAS: dict[str, Callable[[int, int], int]] = {
     **dict.fromkeys(["RAN", "CFN"], lambda N, M: 3 * N * M + 2 * N**2 + 2 * N),
 }
 
-every_variant = pytest.mark.parametrize("variant", list(VARIANTS), ids=lambda variant: variant.name)
-every_engine = pytest.mark.parametrize("engine", ["reference", "cpu"])
 
-
-def layer_of(variant: Variant, engine: str = "reference") -> Layer:
-    return make_layer(variant.equations, variant.trace, variant.name, engine)
-
-
-def random_weights(variant: Variant, M: int = M, N: int = N, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Weights large enough that no gate stands near one half, in the stacks that a layer takes."""
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        stack.key: torch.randn(stack.sized(M, N), generator=generator, dtype=torch.float64).requires_grad_()
-        for stack in variant.trace.stacks
-    }
-
-
-def random_input(T: int = T, B: int = B, M: int = M) -> torch.Tensor:
-    return torch.randn(T, B, M, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
-
-
-@every_variant
-@every_engine
-def test_shapes(variant: Variant, engine: str) -> None:
-    layer = layer_of(variant, engine)
-    y, state = layer(random_input(), random_weights(variant))
-    assert y.shape == (T, B, N)
-    assert [each.shape for each in state] == [(B, N)] * len(variant.trace.states)
-    assert torch.equal(state[0], y[-1])
-
-
-@every_variant
-@every_engine
-def test_gradients_equal_finite_differences(variant: Variant, engine: str) -> None:
-    layer = layer_of(variant, engine)
-    weights = random_weights(variant)
-    state = tuple(random_input(1, B, N)[0].detach().requires_grad_() for _ in variant.trace.states)
-    keys = list(weights)
-
-    def run(x: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        y, last = layer(x, dict(zip(keys, rest, strict=False)), rest[len(keys) :])
-        return (y, *last)
-
-    assert torch.autograd.gradcheck(run, (random_input(3), *weights.values(), *state))
-
-
-@every_variant
-def test_parameter_count_is_the_papers(variant: Variant) -> None:
-    formula = FORMULAS[variant.name]
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_parameter_count_is_the_papers(name: str) -> None:
     for units, inputs in ((1, 1), (7, 3), (100, 88)):
-        assert variant.trace.parameters(inputs, units) == formula(units, inputs)
-    weights = random_weights(variant)
-    assert sum(stack.numel() for stack in weights.values()) == formula(N, M)
+        assert VARIANTS[name].trace.parameters(inputs, units) == PUBLISHED[name](units, inputs)
 
 
-@every_variant
-@every_engine
-def test_every_weight_is_used(variant: Variant, engine: str) -> None:
-    """No weight exists that the cell does not need: each row of each has a gradient."""
-    weights = random_weights(variant)
-    y, _ = layer_of(variant, engine)(random_input(), weights)
-    y.pow(2).sum().backward()
-    for stack in variant.trace.stacks:
-        for k, weight in enumerate(stack.weights):
-            assert stack.weight(weights[stack.key].grad, k).abs().max() > 0, weight.name
+# --- Cells from outside.
+
+OUTSIDE = """
+from ablate import variant
+from ablate.cell.language import sigmoid, tanh
 
 
-@every_variant
-def test_finite_over_a_thousand_steps(variant: Variant) -> None:
-    """As a trial starts it, with inputs of a piano roll's density: values and gradients stay finite."""
-    units, inputs = 33, 20
-    network = Network(variant, layer_of(variant, "cpu"), inputs, units, 1)
-    network.initialise(RandomStreams(0, TrialId("music", variant.name, 0)), TrainingConfig(), 1000)
-    x = (torch.rand(1000, 1, inputs, generator=torch.Generator().manual_seed(0)) < 0.05).float()
-    outputs = network.forward(x, np.array([1000]))
-    network.backward(torch.ones_like(outputs) / 1000)
-    assert torch.isfinite(outputs).all()
-    assert torch.isfinite(network.parameters.gradient).all()
+@variant("Outside", "a leaky cell that belongs to no package", groups=("outside",))
+def outside(x, h, w):
+    f = sigmoid(w.f(x, h))
+    return f * h + (1 - f) * tanh(w.z(x))
+"""
 
 
-@every_variant
-def test_the_parent_differs_in_something(variant: Variant) -> None:
-    if variant.parent:
-        parent = VARIANTS[variant.parent]
-        assert text(parent.trace) != text(variant.trace) or parent.initial != variant.initial
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(VARIANTS, "_entries", dict(VARIANTS._entries))
 
 
-def test_no_two_variants_are_the_same() -> None:
-    said = [(*text(variant.trace), str(dict(variant.initial))) for variant in VARIANTS]
-    assert len(set(said)) == len(said)
+@pytest.mark.usefixtures("registry")
+def test_a_cell_from_outside_runs_the_suite(tmp_path: Path) -> None:
+    file = tmp_path / "outside_cell.py"
+    file.write_text(OUTSIDE)
+    load_variants(str(file))
+    assert "Outside" not in PUBLISHED and backends_of(VARIANTS["Outside"]) == ("reference", "cpu")
+    check_variant(VARIANTS["Outside"])
 
 
-@every_variant
-def test_two_traces_are_equal(variant: Variant) -> None:
-    assert trace(variant.equations, variant.name) == variant.trace
+def test_the_suite_tells_what_is_wrong() -> None:
+    def unused(x: Any, y: Any, w: Any) -> Any:
+        return tanh(w.h(x, y)) + 0 * tanh(w.idle(x))
 
-
-@every_variant
-@every_engine
-def test_sequences_of_a_batch_do_not_touch(variant: Variant, engine: str) -> None:
-    layer, weights, x = layer_of(variant, engine), random_weights(variant), random_input()
-    together, _ = layer(x, weights)
-    for column in range(B):
-        alone, _ = layer(x[:, column : column + 1], weights)
-        torch.testing.assert_close(alone[:, 0], together[:, column])
-
-
-@every_variant
-@every_engine
-def test_state_carries_a_sequence_on(variant: Variant, engine: str) -> None:
-    layer, weights, x = layer_of(variant, engine), random_weights(variant), random_input()
-    whole, last = layer(x, weights)
-    first, state = layer(x[:2], weights)
-    second, end = layer(x[2:], weights, state)
-    torch.testing.assert_close(torch.cat([first, second]), whole)
-    for one, other in zip(end, last, strict=True):
-        torch.testing.assert_close(one, other)
-
-
-@every_variant
-def test_equations_are_written_out(variant: Variant) -> None:
-    """Every weight of the cell appears in its equations, as text and as LaTeX that Matplotlib can set."""
-    from matplotlib.mathtext import MathTextParser
-
-    plain = " ".join(text(variant.trace))
-    for weight in variant.trace.weights:
-        assert weight.name in plain
-    for line in latex(variant.trace):
-        MathTextParser("path").parse(f"${line}$")
-
-
-@every_variant
-@every_engine
-def test_float32_follows_float64(variant: Variant, engine: str) -> None:
-    layer, weights, x = layer_of(variant, engine), random_weights(variant), random_input()
-    exact, _ = layer(x, weights)
-    single, _ = layer(x.float(), {key: value.float() for key, value in weights.items()})
-    torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-5)
+    same = replace(VARIANTS["SRN"], name="same", parent="SRN")
+    with pytest.raises(AssertionError, match="same: it has the equations and initial weights of its parent SRN"):
+        check_parent_differs(same)
+    idle = replace(VARIANTS["SRN"], name="idle", equations=unused, trace=trace(unused, "idle"))
+    with pytest.raises(AssertionError, match="idle: the output does not depend on W_idle"):
+        check_every_weight_is_used(idle, "reference")
+    other = replace(VARIANTS["SRN"], name="other", equations=VARIANTS["GRU"].equations)
+    with pytest.raises(AssertionError, match="other: two traces of its equations differ"):
+        check_traces_are_equal(other)
