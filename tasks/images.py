@@ -51,7 +51,7 @@ def _sklearn() -> str:
 
 
 DESCRIPTION = """\
-Which digit an image of 8 x 8 pixels shows, read pixel by pixel{order}; one class after the last pixel.
+Which digit an image of 8 x 8 pixels shows, read pixel by pixel{order}, told at the end.
 
 source     the 1,797 handwritten digits that scikit-learn ships, from the test set of the UCI data set "Optical
            Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998, CC BY 4.0).

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tasks.generated import generate
 
-from ablate.definitions.dataset import SPLITS, Dataset, Sequences
+from ablate.data.generated import generate_dataset
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS
 from ablate.errors import UserError
 from tasks import counting, reber
@@ -18,7 +18,7 @@ from tasks import counting, reber
 NAMES = (
     "adding", "copy-memory", "temporal-order", "reber", "anbn", "parity", "timing-measure", "timing-generate",
 )  # fmt: skip
-SHAPES = {  # name: type and width of inputs, type and width of targets, answered at the end
+SHAPES = {  # name: type and width of inputs, type and width of targets, whether those are at the end
     "adding": ("float32", 2, "float32", 1, True),
     "copy-memory": ("uint8", 10, "uint8", 1, False),
     "temporal-order": ("uint8", 8, "uint8", 1, True),
@@ -39,10 +39,7 @@ def drawn(name: str, count: int = 300, seed: int = 0, **settings: Any) -> Sequen
 
 def each(sequences: Sequences) -> list[tuple[list, list]]:
     """Inputs and targets of one sequence after the other, as plain lists; one-hot inputs stay vectors."""
-    ends = np.cumsum(sequences.lengths)
-    targets = sequences.targets[:, None] if sequences.at_end else np.split(sequences.targets, ends[:-1])
-    inputs = np.split(sequences.inputs, ends[:-1])
-    return [(i.tolist(), t.tolist()) for i, t in zip(inputs, targets, strict=True)]
+    return [(inputs.tolist(), targets.tolist()) for inputs, targets in sequences]
 
 
 def read(inputs: list, symbols: str) -> str:
@@ -56,12 +53,13 @@ def test_shapes(name: str) -> None:
     task, found = TASKS[name], drawn(name)
     kind, width, target_kind, target_width, at_end = SHAPES[name]
     assert found.inputs.dtype == kind and found.inputs.shape == (found.lengths.sum(), width)
-    assert found.targets.dtype == target_kind and found.at_end == at_end
+    assert found.targets.dtype == target_kind
+    assert found.target_position == (TargetPosition.SEQUENCE_END if at_end else TargetPosition.EVERY_FRAME)
     assert found.targets.shape == (300 if at_end else len(found.inputs), target_width)
     assert found.lengths.dtype == np.int64 and len(found) == 300
     assert task.load is None and task.groups == ("diagnostics",)
-    if task.outputs == "softmax":
-        assert set(found.targets[:, 0]) == set(range(task.classes))
+    if task.loss == "cross_entropy":
+        assert set(found.targets[:, 0]) == set(range(task.n_classes))
     assert all(len(line) <= 120 for line in task.description.splitlines())
     sections = ["source", "own data", "shapes", "splits", "settings", "score"]
     assert re.findall(r"^(\w+(?: data)?)  +\S", task.description, re.M) == sections
@@ -80,10 +78,10 @@ def test_a_data_set(name: str) -> None:
     task = TASKS[name]
     sizes = {"train": 30, "validation": 10, "test": 20}
     streams: dict[str, np.random.Generator] = dict(zip(SPLITS, np.random.default_rng(0).spawn(3), strict=True))
-    dataset = generate(task, streams.__getitem__, {**task.settings, **sizes})
+    dataset = generate_dataset(task, streams.__getitem__, {**task.settings, **sizes})
     assert {split: len(dataset.splits[split]) for split in SPLITS} == sizes
     assert dataset.input_size == SHAPES[name][1]
-    assert dataset.output_size == (task.classes or SHAPES[name][3])
+    assert dataset.output_size == (task.n_classes or SHAPES[name][3])
 
 
 @pytest.mark.parametrize("length", [2, 3, 50])
@@ -104,21 +102,21 @@ def test_adding(length: int) -> None:
 def test_copy_memory(blank: int, recall: int) -> None:
     for inputs, targets in each(drawn("copy-memory", blank=blank, recall=recall)):
         text = read(inputs, "01234567_!")
-        shown, answer = text[:recall], "".join("01234567_"[target] for [target] in targets)
+        shown, recalled = text[:recall], "".join("01234567_"[target] for [target] in targets)
         assert "_" not in shown and "!" not in shown
         assert text == shown + "_" * (blank - 1) + "!" + "_" * recall
-        assert answer == "_" * (blank + recall) + shown
+        assert recalled == "_" * (blank + recall) + shown
 
 
 @pytest.mark.parametrize("length", [10, 50, 100])
 def test_temporal_order(length: int) -> None:
     classes, lengths, firsts, seconds = Counter(), set(), set(), set()
-    for inputs, [[answer]] in each(drawn("temporal-order", 1000, length=length)):
+    for inputs, [[target]] in each(drawn("temporal-order", 1000, length=length)):
         text = read(inputs, "abcdXYEB")
         assert re.fullmatch(r"E[abcd]*[XY][abcd]*[XY][abcd]*B", text)
         first, second = (place for place, symbol in enumerate(text) if symbol in "XY")
-        assert ["XX", "XY", "YX", "YY"][answer] == text[first] + text[second]
-        classes[answer] += 1
+        assert ["XX", "XY", "YX", "YY"][target] == text[first] + text[second]
+        classes[target] += 1
         lengths.add(len(text))
         firsts.add(first)
         seconds.add(second)
@@ -203,12 +201,12 @@ def test_parity(length: int) -> None:
 @pytest.mark.parametrize(("interval", "spread", "spikes"), [(10, 5, 3), (50, 1, 1), (2, 3, 2)])
 def test_timing_measure(interval: int, spread: int, spikes: int) -> None:
     found = Counter()
-    for inputs, [[answer]] in each(drawn("timing-measure", interval=interval, spread=spread, spikes=spikes)):
+    for inputs, [[target]] in each(drawn("timing-measure", interval=interval, spread=spread, spikes=spikes)):
         times = [0] + [frame for frame, [spike] in enumerate(inputs) if spike]
         intervals = [after - before for before, after in pairwise(times)]
         assert len(intervals) == spikes and times[-1] == len(inputs) - 1
         assert all(interval <= length <= interval + spread for length in intervals)
-        assert answer == pytest.approx((intervals[-1] - interval) / spread)
+        assert target == pytest.approx((intervals[-1] - interval) / spread)
         found[intervals[-1]] += 1
     assert set(found) == set(range(interval, interval + spread + 1))
 
@@ -258,11 +256,11 @@ def test_the_baseline_is_what_its_predictor_scores(name: str, settings: dict[str
     """On 20,000 sequences; no baseline looks at the data, so a constant fitted to these is the best there is."""
     task = TASKS[name]
     targets = drawn(name, 20_000, **settings).targets.astype(np.float64)
-    if task.outputs == "squared":
+    if task.loss == "squared_error":
         constant = {"adding": 1.0, "timing-measure": 0.5}[name]
         score = float(((targets - constant) ** 2).mean())
         assert targets.mean() == pytest.approx(constant, rel=0.01)
-    elif task.outputs == "bernoulli":
+    elif task.loss == "binary_cross_entropy":
         score = nats(targets.mean(axis=0), targets)
     elif name == "copy-memory":
         score = float((targets < 8).mean() * math.log(8))

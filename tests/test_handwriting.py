@@ -45,17 +45,17 @@ def test_the_embedded_traces() -> None:
 
 
 def test_shapes_and_labels(digits: Dataset) -> None:
-    assert (digits.input_size, digits.output_size, digits.classes) == (4, 11, tuple("0123456789"))
+    assert (digits.input_size, digits.output_size, digits.class_names) == (4, 11, tuple("0123456789"))
     assert digits.notes == ()
     for split, strings in digits.splits.items():
-        assert strings.label_lengths is not None
-        assert len(strings) == SETTINGS[split] == len(strings.label_lengths)
+        assert strings.target_lengths is not None
+        assert len(strings) == SETTINGS[split] == len(strings.target_lengths)
         assert strings.inputs.dtype == np.float32 and strings.inputs.shape == (strings.lengths.sum(), 4)
-        assert strings.targets.dtype == np.uint8 and strings.targets.shape == (strings.label_lengths.sum(), 1)
-        assert strings.lengths.dtype == strings.label_lengths.dtype == np.int64
+        assert strings.targets.dtype == np.uint8 and strings.targets.shape == (strings.target_lengths.sum(), 1)
+        assert strings.lengths.dtype == strings.target_lengths.dtype == np.int64
         assert set(strings.targets.ravel()) == set(range(10))
-        assert set(strings.label_lengths) == {3, 4, 5, 6}
-        np.testing.assert_array_equal(strings.lengths, 8 * strings.label_lengths)  # every string can be aligned
+        assert set(strings.target_lengths) == {3, 4, 5, 6}
+        np.testing.assert_array_equal(strings.lengths, 8 * strings.target_lengths)  # every string can be aligned
         np.testing.assert_allclose(strings.inputs.mean(axis=0), 0, atol=1e-5 if split == "train" else 0.1)
         np.testing.assert_allclose(strings.inputs.std(axis=0), 1, atol=1e-4 if split == "train" else 0.1)
 
@@ -139,7 +139,7 @@ def test_too_short_lines_are_kept_and_counted() -> None:
 
 def test_characters_that_training_lacks_come_last() -> None:
     found = dataset(lines_of("cab"), lines_of("aZ"), lines_of("Y", "YbZ"))
-    assert found.classes == ("a", "b", "c", "Y", "Z") and found.output_size == 6
+    assert found.class_names == ("a", "b", "c", "Y", "Z") and found.output_size == 6
     assert found.splits["test"].targets.ravel().tolist() == [3, 3, 1, 4]
     assert found.notes == (
         "1 validation characters are of kinds that no training line has (YZ)",

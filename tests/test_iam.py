@@ -128,14 +128,14 @@ def test_the_data_set(root: Path) -> None:
     dataset = load(root, SETTINGS, quiet)
     assert dataset.source == str(root) and dataset.input_size == 4
     # The characters of the training lines in order, then what only validation has.
-    assert "".join(dataset.classes) == " .ABEMOTVWeiloprstvy" + ",mnw"
-    assert dataset.output_size == len(dataset.classes) + 1
+    assert "".join(dataset.class_names) == " .ABEMOTVWeiloprstvy" + ",mnw"
+    assert dataset.output_size == len(dataset.class_names) + 1
     for split in SPLITS:
         sequences = dataset.splits[split]
-        found = "".join(dataset.classes[number] for number in sequences.targets.ravel())
+        found = "".join(dataset.class_names[number] for number in sequences.targets.ravel())
         assert found == "".join(TEXTS[split])
-        assert sequences.label_lengths is not None
-        assert sequences.label_lengths.tolist() == [len(text) for text in TEXTS[split]]
+        assert sequences.target_lengths is not None
+        assert sequences.target_lengths.tolist() == [len(text) for text in TEXTS[split]]
     train = np.concatenate([FRAMES, FRAMES, FRAMES, FRAMES])
     train[14, :2] = (10 - 30, 20 - 20)  # the second line has all strokes twice, and goes on from where it was
     expected = (np.array(FRAMES) - train.mean(axis=0)) / train.std(axis=0)
@@ -224,8 +224,8 @@ def test_the_cache_and_the_fingerprint(root: Path, tmp_path: Path) -> None:
 
     first, before = opened(), fingerprint(root)
     again = opened()
-    assert (again.hash, again.notes, again.classes) == (first.hash, first.notes, first.classes)
-    assert again.splits["train"].label_lengths is not None
+    assert (again.hash, again.notes, again.class_names) == (first.hash, first.notes, first.class_names)
+    assert again.splits["train"].target_lengths is not None
     for file in (text_file(root, "a01-000u"), stroke_file(root, "a01-000u", 1), root / "trainset.txt"):
         file.write_text(file.read_text(encoding="iso-8859-1") + "\n", encoding="iso-8859-1")
         assert fingerprint(root) != before

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ablate.cell.backend import make_layer
-from ablate.definitions.dataset import Sequences
+from ablate.cell.engine import make_layer
+from ablate.definitions.dataset import Sequences, TargetPosition
 from ablate.definitions.task import TASKS
-from ablate.definitions.variant import VARIANTS, Variant
+from ablate.definitions.variant import VARIANTS
+from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
-from ablate.plan.training_config import TrainingConfig
 from ablate.training.batches import Batch, BatchLoader, Noise
 from ablate.training.losses import MetricSum, best_paths, loss_and_errors
 from ablate.training.network import Network
 from ablate.training.optimiser import make_optimiser
-from ablate.training.text_sampling import write
+from ablate.training.text_sampling import sample_text
 from ablate.training.trial import train_epoch
 
 M, N, K = 5, 7, 3
@@ -31,11 +31,11 @@ def network_of(name: str, engine: str = "cpu", layers: int = 1, bidirectional: b
     variant = VARIANTS[name]
     layer = make_layer(variant.equations, variant.trace, name, engine)
     network = Network(variant, layer, M, N, K, layers, bidirectional)
-    network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(init_std=0.4), 6)
+    network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(init_std=0.4), 6)
     return network
 
 
-def batch_of(objective: str = "softmax", seed: int = 0) -> Batch:
+def batch_of(objective: str = "cross_entropy", seed: int = 0) -> Batch:
     generator = np.random.default_rng(seed)
     x = generator.standard_normal((6, 3, M)).astype(np.float32)
     for column, length in enumerate(LENGTHS):
@@ -46,7 +46,7 @@ def batch_of(objective: str = "softmax", seed: int = 0) -> Batch:
 
 def gradients_of(network: Network, batch: Batch) -> dict[str, torch.Tensor]:
     outputs = network.forward(batch.x, batch.lengths)
-    loss_and_errors("softmax", outputs, batch)
+    loss_and_errors("cross_entropy", outputs, batch)
     network.backward(outputs)
     return {key: gradient.clone() for key, gradient in network.parameters.gradients.items()}
 
@@ -80,7 +80,7 @@ def test_equal_to_the_frameworks_lstm(layers: int, bidirectional: bool, engine: 
     torch.testing.assert_close(outputs[within], z[within], rtol=1e-4, atol=1e-5)
     targets = torch.from_numpy(batch.targets[:, :, 0].astype(np.int64))
     torch.nn.functional.cross_entropy(z[within], targets[within], reduction="sum").backward()
-    loss_and_errors("softmax", outputs, batch)
+    loss_and_errors("cross_entropy", outputs, batch)
     network.backward(outputs)
     torch.testing.assert_close(network.parameters.gradients["W_output"], weight.grad, rtol=1e-3, atol=1e-5)
     flat, network.parameters.flat = network.parameters.flat, network.parameters.gradient
@@ -95,15 +95,6 @@ def test_equal_to_the_frameworks_lstm(layers: int, bidirectional: bool, engine: 
                 torch.testing.assert_close(
                     gradient, getattr(peer, f"{theirs}_l{depth}{end}").grad, rtol=1e-3, atol=1e-5
                 )
-
-
-@pytest.mark.parametrize("variant", list(VARIANTS), ids=lambda variant: variant.name)
-def test_engines_agree_on_every_variant_stacked_in_both_directions(variant: Variant) -> None:
-    batch = batch_of()
-    one, other = (gradients_of(network_of(variant.name, engine, 2, True), batch) for engine in ("cpu", "reference"))
-    assert any(key.startswith("2.backward.") for key in one)
-    for key, gradient in one.items():
-        torch.testing.assert_close(gradient, other[key], rtol=2e-3, atol=1e-4)
 
 
 def test_padding_does_not_reach_a_sequence_read_from_its_end() -> None:
@@ -129,29 +120,29 @@ def test_only_a_network_that_reads_from_the_end_sees_what_follows() -> None:
 
 @pytest.mark.parametrize("engine", ["cpu", "reference"])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_pieces_with_the_state_carried_on_are_the_whole(engine: str, layers: int) -> None:
+def test_parts_with_the_state_carried_on_are_the_whole(engine: str, layers: int) -> None:
     network, batch = network_of("V", engine, layers), batch_of()
     whole = network.forward(batch.x, batch.lengths).clone()
-    loss = loss_and_errors("softmax", whole.clone(), batch)
+    loss = loss_and_errors("cross_entropy", whole.clone(), batch)
     state, outputs, metric_sum = None, [], MetricSum()
-    for piece in batch.chunks(4):
-        outputs.append(network.forward(piece.x, piece.lengths, state=state).clone())
+    for part in batch.split(4):
+        outputs.append(network.forward(part.x, part.lengths, state=state).clone())
         state = network.last_state()
-        metric_sum.add(*loss_and_errors("softmax", outputs[-1].clone(), piece), piece.answers)
+        metric_sum.add(*loss_and_errors("cross_entropy", outputs[-1].clone(), part), part.n_targets)
     torch.testing.assert_close(torch.cat(outputs), whole, rtol=1e-5, atol=1e-6)
-    assert metric_sum.answers == batch.answers == LENGTHS.sum()
-    assert (metric_sum.loss, metric_sum.mistakes) == (pytest.approx(loss[0], rel=1e-5), loss[1])
+    assert metric_sum.n_targets == batch.n_targets == LENGTHS.sum()
+    assert (metric_sum.loss, metric_sum.errors) == (pytest.approx(loss[0], rel=1e-5), loss[1])
 
 
-def test_one_answer_at_the_end_is_scored_in_the_piece_that_holds_the_end() -> None:
+def test_a_target_at_the_end_is_scored_in_the_part_that_holds_the_end() -> None:
     batch = batch_of()
-    ends = Batch(batch.x, batch.targets[:1], LENGTHS, at_end=True)
-    assert ends.answers == 3
-    assert [piece.answers for piece in ends.chunks(2)] == [1, 1, 1]  # of lengths 6, 2 and 4
+    ends = Batch(batch.x, batch.targets[:1], LENGTHS, target_position=TargetPosition.SEQUENCE_END)
+    assert ends.n_targets == 3
+    assert [part.n_targets for part in ends.split(2)] == [1, 1, 1]  # of lengths 6, 2 and 4
     outputs = torch.randn(6, 3, K, generator=torch.Generator().manual_seed(0))
-    whole = loss_and_errors("softmax", outputs.clone(), ends)
-    parts = [loss_and_errors("softmax", outputs[first : first + 2].clone(), piece) for first, piece in
-             zip((0, 2, 4), ends.chunks(2), strict=True)]  # fmt: skip
+    whole = loss_and_errors("cross_entropy", outputs.clone(), ends)
+    parts = [loss_and_errors("cross_entropy", outputs[first : first + 2].clone(), part) for first, part in
+             zip((0, 2, 4), ends.split(2), strict=True)]  # fmt: skip
     assert sum(loss for loss, _ in parts) == pytest.approx(whole[0], rel=1e-5)
 
 
@@ -188,11 +179,11 @@ def test_a_labels_loss_by_hand() -> None:
     outputs = torch.tensor([[[0.3, -0.2]], [[-0.5, 0.9]]])
     p = outputs.softmax(2)[:, 0]
     right = p[0, 0] * p[1, 0] + p[0, 0] * p[1, 1] + p[0, 1] * p[1, 0]
-    batch = Batch(outputs, np.array([[0]], np.uint8), np.array([2]), label_lengths=np.array([1]))
+    batch = Batch(outputs, np.array([[0]], np.uint8), np.array([2]), target_lengths=np.array([1]))
     derivatives = outputs.clone()
-    loss, mistakes = loss_and_errors("ctc", derivatives, batch, 0.5)
+    loss, errors = loss_and_errors("ctc", derivatives, batch, 0.5)
     assert loss == pytest.approx(-math.log(right), rel=1e-5)
-    assert mistakes == 0  # the best path is a-
+    assert errors == 0  # the best path is a-
     for t in range(2):
         for k in range(2):
             moved = [outputs.clone(), outputs.clone()]
@@ -209,30 +200,30 @@ def test_best_paths_and_their_edits() -> None:
     lengths = np.array([6, 3, 2])
     assert [path.tolist() for path in best_paths(outputs, lengths)] == [[0, 0, 1], [], [1]]
     labels = np.array([[0], [1], [0], [1], [1]], np.uint8)
-    batch = Batch(outputs, labels, lengths, label_lengths=np.array([2, 2, 1]))
-    loss, mistakes = loss_and_errors("ctc", outputs, batch)
-    assert batch.answers == 5 and mistakes == 1 + 2 + 0 and math.isfinite(loss)
+    batch = Batch(outputs, labels, lengths, target_lengths=np.array([2, 2, 1]))
+    loss, errors = loss_and_errors("ctc", outputs, batch)
+    assert batch.n_targets == 5 and errors == 1 + 2 + 0 and math.isfinite(loss)
 
 
 def test_a_sequence_too_short_for_its_label_trains_nothing_and_counts() -> None:
     outputs = torch.zeros(2, 1, 3)
-    batch = Batch(outputs, np.array([[0], [0]], np.uint8), np.array([2]), label_lengths=np.array([2]))
-    loss, mistakes = loss_and_errors("ctc", outputs, batch)
-    assert loss == 0 and not outputs.any() and mistakes == 1  # `aa` needs a blank between
+    batch = Batch(outputs, np.array([[0], [0]], np.uint8), np.array([2]), target_lengths=np.array([2]))
+    loss, errors = loss_and_errors("ctc", outputs, batch)
+    assert loss == 0 and not outputs.any() and errors == 1  # `aa` needs a blank between
 
 
 def test_a_label_of_what_is_not_a_number_is_one() -> None:
     for bad in (math.nan, math.inf):
         outputs = torch.full((2, 1, 3), bad)
-        batch = Batch(outputs, np.array([[0]], np.uint8), np.array([2]), label_lengths=np.array([1]))
+        batch = Batch(outputs, np.array([[0]], np.uint8), np.array([2]), target_lengths=np.array([1]))
         assert not math.isfinite(loss_and_errors("ctc", outputs, batch)[0])
 
 
 @pytest.mark.parametrize(
     ("score", "expected"),
-    [("nats", 3.0), ("bits", 3 / math.log(2)), ("squared", 3.0), ("error", 25.0), ("accuracy", 75.0)],
+    [("nats", 3.0), ("bits", 3 / math.log(2)), ("squared_error", 3.0), ("error_rate", 25.0), ("accuracy", 75.0)],
 )
-def test_scores_are_means_over_answers(score: str, expected: float) -> None:
+def test_scores_are_means_over_targets(score: str, expected: float) -> None:
     metric_sum = MetricSum()
     metric_sum.add(4.0, 1, 3)
     metric_sum.add(8.0, 0, 1)
@@ -250,7 +241,7 @@ def test_what_is_written_follows_the_networks_probabilities() -> None:
     network.parameters.weights["b_output"].copy_(odds)
 
     def shares(temperature: float) -> list[float]:
-        text = write(network, "abcde", np.random.default_rng(0), 3000, temperature)
+        text = sample_text(network, "abcde", np.random.default_rng(0), 3000, temperature)
         assert len(text) == 3000
         return [text.count(character) / 3000 for character in "abcde"]
 
@@ -266,8 +257,8 @@ def test_what_is_written_depends_on_what_was_written() -> None:
     data = Sequences(numbers[:-1], numbers[1:], np.array([len(cycle) - 1]))
     network = network_of("NP-b", K=M)
     hyperparameters: dict[str, float | int] = {"learning_rate": 0.02, "momentum": 0.9}
-    optimiser = make_optimiser(network.parameters, hyperparameters, TrainingConfig(optimiser="adam"))
+    optimiser = make_optimiser(network.parameters, hyperparameters, Training(optimiser="adam"))
     for _ in range(150):
         train_epoch(network, TASKS["text"], optimiser, BatchLoader(data, M).batches(np.array([0]), 1), 10)
-    text = write(network, "abcde", np.random.default_rng(0), 40, 0.3)
+    text = sample_text(network, "abcde", np.random.default_rng(0), 40, 0.3)
     assert text[10:] in "abcde" * 10

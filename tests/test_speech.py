@@ -12,8 +12,9 @@ import pytest
 
 from ablate.data.cache import open_dataset
 from ablate.definitions.dataset import SPLITS, Dataset
-from ablate.definitions.task import TASKS, most_frequent_class
+from ablate.definitions.task import TASKS
 from ablate.errors import UserError
+from tasks.baselines import most_frequent_class
 from tasks.sources.features import FEATURES, features_of, frame_centres, read_recording, splits_of
 from tasks.speech import load
 
@@ -80,7 +81,7 @@ def test_japanese_vowels_have_their_published_counts(vowels: Dataset) -> None:
     assert (lengths.min(), lengths.max()) == (7, 29)
     speakers = [np.bincount(each.targets[np.cumsum(each.lengths) - 1, 0]).tolist() for each in vowels.splits.values()]
     assert speakers == [[24] * 9, [6] * 9, [31, 35, 88, 44, 29, 24, 40, 50, 29]]
-    assert (vowels.input_size, vowels.output_size, len(vowels.classes)) == (12, 9, 9)
+    assert (vowels.input_size, vowels.output_size, len(vowels.class_names)) == (12, 9, 9)
     assert vowels.hash[:12] == "f8d6afa2bf6c"
     assert most_frequent_class(vowels, SETTINGS) == pytest.approx(100 * (1 - 867 / 5687))
 
@@ -245,7 +246,7 @@ def digits(folder: Path) -> Path:
 
 def test_spoken_digits(tmp_path: Path) -> None:
     dataset = load(digits(tmp_path), SETTINGS, quiet)
-    assert (dataset.input_size, dataset.output_size, dataset.classes) == (39, 10, tuple("0123456789"))
+    assert (dataset.input_size, dataset.output_size, dataset.class_names) == (39, 10, tuple("0123456789"))
     # By digit, speaker and index as a number; 1 + (1000 + 80 * index - 200) // 80 frames.
     for split, indices in (("train", (10, 12)), ("validation", (5, 9)), ("test", (0, 4))):
         sequences = dataset.splits[split]
@@ -317,6 +318,6 @@ def test_the_cache_keeps_features_until_a_file_changes(tmp_path: Path) -> None:
         raise AssertionError("parsed again")
 
     again = open_dataset(replace(SPEECH, load=never), folder, SETTINGS, cache, quiet)
-    assert (again.hash, again.notes, again.classes) == (first.hash, first.notes, first.classes)
+    assert (again.hash, again.notes, again.class_names) == (first.hash, first.notes, first.class_names)
     (folder / "3_jackson_10.wav").write_bytes(riff(noise(5, 2000), 8000))
     assert open_dataset(SPEECH, folder, SETTINGS, cache, quiet).hash != first.hash

@@ -111,7 +111,7 @@ def test_a_task_is_described_with_its_data(command: Command, text: Path) -> None
         assert words in done.stdout
     for name in ("speech", "handwriting", "digits", "timing-generate"):
         done = command("--describe", name, small=False)
-        assert done.returncode == 0 and TASKS[name].metric in done.stdout and "hash" in done.stdout
+        assert done.returncode == 0 and TASKS[name].unit in done.stdout and "hash" in done.stdout
 
 
 @pytest.mark.parametrize(

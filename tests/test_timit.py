@@ -87,7 +87,7 @@ def test_splits_and_shapes(dataset: Dataset) -> None:
         assert sequences.lengths.tolist() == expected[split]
         assert sequences.inputs.shape == (sum(expected[split]), 39) and sequences.inputs.dtype == np.float32
         assert sequences.targets.shape == (sum(expected[split]), 1) and sequences.targets.dtype == np.uint8
-    assert (dataset.input_size, dataset.output_size, dataset.classes) == (39, 61, PHONES)
+    assert (dataset.input_size, dataset.output_size, dataset.class_names) == (39, 61, PHONES)
     assert dataset.notes == (
         "train has 4 utterances, TIMIT 3696",
         "validation has 4 utterances, TIMIT 400",
@@ -105,11 +105,11 @@ def test_a_frame_has_the_phone_at_its_centre(dataset: Dataset) -> None:
 
 def test_folded(original: Path, dataset: Dataset) -> None:
     folded = load(original, {"folded": True}, quiet)
-    assert (folded.output_size, len(folded.classes)) == (39, 39)
+    assert (folded.output_size, len(folded.class_names)) == (39, 39)
     for split in SPLITS:
         np.testing.assert_array_equal(folded.splits[split].inputs, dataset.splits[split].inputs)
     train = folded.splits["train"]
-    phones = [folded.classes[number] for number in train.targets[: train.lengths[0], 0]]
+    phones = [folded.class_names[number] for number in train.targets[: train.lengths[0], 0]]
     assert phones == ["sil"] * 5 + ["aa"] * 4 + ["sh"] + ["ah"] * 5 + ["sil"] * (train.lengths[0] - 15)
 
 

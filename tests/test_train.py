@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from ablate.cell.backend import make_layer
-from ablate.definitions.dataset import Dataset, Sequences
-from ablate.definitions.task import TASKS
+from ablate.cell.engine import make_layer
+from ablate.definitions.dataset import TargetPosition
 from ablate.definitions.variant import VARIANTS
+from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.study_plan import TaskConfig
-from ablate.plan.training_config import TrainingConfig
+from ablate.testing.learning import SCALES, SCALES_TASK
 from ablate.training.batches import Batch, BatchLoader
-from ablate.training.losses import OBJECTIVES, MetricSum, loss_and_errors
+from ablate.training.losses import COMPILED, MetricSum, loss_and_errors
 from ablate.training.network import Network
 from ablate.training.optimiser import make_optimiser
 from ablate.training.parameters import Parameters
@@ -27,43 +27,16 @@ from ablate.training.trial import Outcome, run_trial
 SETTINGS = {"hidden_size": 12, "learning_rate": 0.02, "momentum": 0.5, "input_noise": 0.0}
 
 
-def scales(count: int, seed: int) -> Sequences:
-    """Rising scales from random keys: the next frame follows from the last one."""
-    generator = np.random.default_rng(seed)
-    rolls = []
-    for _ in range(count):
-        roll = np.zeros((int(generator.integers(5, 12)), 88), np.uint8)
-        roll[np.arange(len(roll)), int(generator.integers(30, 40)) + np.arange(len(roll))] = 1
-        rolls.append(roll)
-    return Sequences(
-        np.concatenate([roll[:-1] for roll in rolls]),
-        np.concatenate([roll[1:] for roll in rolls]),
-        np.array([len(roll) - 1 for roll in rolls]),
-    )
-
-
-DATA = Dataset({"train": scales(20, 0), "validation": scales(6, 1), "test": scales(6, 2)}, "scales", 88, 88)
-
-
-def run(variant: str = "V", training: TrainingConfig | None = None, seed: int = 0, **settings: Any) -> Outcome:
+def run(variant: str = "V", training: Training | None = None, seed: int = 0, **settings: Any) -> Outcome:
     entry = VARIANTS[variant]
     return run_trial(
-        TaskConfig(TASKS["music"], training or TrainingConfig(epochs=5), {}, False),
-        DATA,
+        TaskConfig(SCALES_TASK, training or Training(epochs=5), {}, False),
+        SCALES,
         entry,
         make_layer(entry.equations, entry.trace, variant, "cpu"),
         RandomStreams(seed, TrialId("music", variant, 0)),
         {**SETTINGS, **settings},
     )
-
-
-@pytest.mark.parametrize("variant", [variant.name for variant in VARIANTS])
-def test_every_variant_learns(variant: str) -> None:
-    outcome = run(variant, TrainingConfig(epochs=15))
-    first, last = outcome.curve[0], outcome.curve[-1]
-    assert outcome.state == "completed"
-    assert outcome.test < 8 < first[1]  # from 61 nats for an untrained network
-    assert last[1] < first[1]
 
 
 def test_a_trial_is_its_coordinates() -> None:
@@ -76,14 +49,14 @@ def test_a_trial_is_its_coordinates() -> None:
 
 def test_the_test_score_is_that_of_the_best_epoch() -> None:
     """A trial that goes on past its best epoch scores as one that stops there."""
-    long = run(training=TrainingConfig(epochs=40), learning_rate=5.0)
+    long = run(training=Training(epochs=40), learning_rate=5.0)
     assert long.best_epoch is not None and long.best_epoch < long.epochs
-    short = run(training=TrainingConfig(epochs=long.best_epoch), learning_rate=5.0)
+    short = run(training=Training(epochs=long.best_epoch), learning_rate=5.0)
     assert (long.validation, long.test) == (short.validation, short.test)
 
 
 def test_training_stops_without_progress() -> None:
-    outcome = run(training=TrainingConfig(epochs=60, patience=3), learning_rate=5.0)
+    outcome = run(training=Training(epochs=60, patience=3), learning_rate=5.0)
     assert outcome.best_epoch is not None
     assert outcome.epochs == outcome.best_epoch + 3 < 60
 
@@ -110,7 +83,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial() -> None:
     ids=lambda change: next(iter(change)),
 )
 def test_each_setting_matters(change: dict[str, Any]) -> None:
-    standard = TrainingConfig(epochs=2)
+    standard = Training(epochs=2)
     changed = run(training=replace(standard, **change))
     assert changed.state == "completed"
     assert changed.validation != run(training=standard).validation
@@ -119,7 +92,7 @@ def test_each_setting_matters(change: dict[str, Any]) -> None:
 def test_forget_bias_reaches_the_forget_gate_alone() -> None:
     def initial(forget_bias: float) -> dict[str, torch.Tensor]:
         network = make_network()
-        network.initialise(RandomStreams(0, TrialId("music", "V", 0)), TrainingConfig(forget_bias=forget_bias), 11)
+        network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(forget_bias=forget_bias), 11)
         return network.parameters.weights
 
     without, biased = initial(0.0), initial(1.0)
@@ -135,7 +108,7 @@ def test_variants_share_the_weights_that_they_have_in_common() -> None:
 
     def initial(name: str) -> dict[str, torch.Tensor]:
         network = make_network(name)
-        network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(), 11)
+        network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(), 11)
         return network.parameters.weights
 
     vanilla, without = initial("V"), initial("NP")
@@ -148,7 +121,7 @@ def test_a_variant_says_how_its_weights_start() -> None:
 
     def initial(name: str, longest: int = 100) -> dict[str, torch.Tensor]:
         network = make_network(name)
-        network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(forget_bias=5.0), longest)
+        network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(forget_bias=5.0), longest)
         return network.named_weights()
 
     vanilla, biased = initial("V"), initial("V-b")
@@ -172,7 +145,7 @@ def make_network(name: str = "V", engine: str = "cpu") -> Network:
 def test_initial_weights_have_the_papers_spread() -> None:
     variant = VARIANTS["V"]
     network = Network(variant, make_layer(variant.equations, variant.trace, variant.name, "cpu"), 88, 100, 88)
-    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), TrainingConfig(), 11)
+    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(), 11)
     assert float(network.parameters.flat.std()) == pytest.approx(0.1, rel=0.01)
     assert float(network.parameters.flat.mean()) == pytest.approx(0, abs=0.002)
 
@@ -180,12 +153,15 @@ def test_initial_weights_have_the_papers_spread() -> None:
 def test_padding_changes_no_loss() -> None:
     """A batch of sequences of different lengths has the loss of its sequences one by one."""
     network = make_network()
-    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), TrainingConfig(), 11)
-    frames = BatchLoader(DATA.splits["test"], 88)
+    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(), 11)
+    frames = BatchLoader(SCALES.splits["test"], 88)
 
     def losses(size: int) -> list[float]:
         batches = frames.batches(np.arange(6), size)
-        return [loss_and_errors("bernoulli", network.forward(batch.x, batch.lengths), batch)[0] for batch in batches]
+        return [
+            loss_and_errors("binary_cross_entropy", network.forward(batch.x, batch.lengths), batch)[0]
+            for batch in batches
+        ]
 
     together, alone = losses(6), losses(1)
     assert len(together) == 1 and len(alone) == 6
@@ -198,10 +174,10 @@ def test_padding_changes_no_loss() -> None:
 def test_gradients_are_the_frameworks(name: str, engine: str, size: int) -> None:
     """Loss and gradients of a whole network equal those that PyTorch takes through its graph."""
     network, variant = make_network(name, engine), VARIANTS[name]
-    network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(init_std=0.5), 11)
-    batch = next(BatchLoader(DATA.splits["train"], 88).batches(np.arange(size), size))
+    network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(init_std=0.5), 11)
+    batch = next(BatchLoader(SCALES.splits["train"], 88).batches(np.arange(size), size))
     outputs = network.forward(batch.x, batch.lengths)
-    loss, _ = loss_and_errors("bernoulli", outputs, batch, 0.5)
+    loss, _ = loss_and_errors("binary_cross_entropy", outputs, batch, 0.5)
     network.backward(outputs)
     weights = {key: weight.clone().requires_grad_() for key, weight in network.parameters.weights.items()}
     y, _ = make_layer(variant.equations, variant.trace, name, "reference")(batch.x, weights)
@@ -216,33 +192,34 @@ def test_gradients_are_the_frameworks(name: str, engine: str, size: int) -> None
 
 
 @pytest.mark.parametrize("at_end", [False, True])
-@pytest.mark.parametrize("objective", ["softmax", "squared"])
-def test_losses_are_the_frameworks(objective: str, at_end: bool) -> None:
+@pytest.mark.parametrize("loss_name", ["cross_entropy", "squared_error"])
+def test_losses_are_the_frameworks(loss_name: str, at_end: bool) -> None:
     """Loss, score and derivatives against PyTorch's, with padding, at every frame and at the last one."""
     generator = torch.Generator().manual_seed(0)
     outputs = (3 * torch.randn(5, 2, 4, generator=generator)).requires_grad_()
     lengths = torch.tensor([5, 3])
-    if objective == "softmax":
+    if loss_name == "cross_entropy":
         targets = torch.randint(4, (1 if at_end else 5, 2, 1), generator=generator)
     else:
         targets = torch.randn(1 if at_end else 5, 2, 4, generator=generator)
     scored = [(b, t) for b in range(2) for t in range(int(lengths[b])) if not at_end or t == lengths[b] - 1]
-    loss, mistakes = torch.zeros(()), 0.0
+    loss, errors = torch.zeros(()), 0.0
     for b, t in scored:
         row, target = outputs[t, b], targets[0 if at_end else t, b]
-        if objective == "softmax":
+        if loss_name == "cross_entropy":
             loss = loss + torch.nn.functional.cross_entropy(row, target[0])
-            mistakes += float(row.argmax() != target[0])
+            errors += float(row.argmax() != target[0])
         else:
             loss = loss + (row - target).square().sum()
     (0.5 * loss).backward()
-    kind = np.uint8 if objective == "softmax" else np.float32
-    batch = Batch(outputs, targets.numpy().astype(kind), lengths.numpy(), at_end)
-    assert batch.answers == len(scored)
+    kind = np.uint8 if loss_name == "cross_entropy" else np.float32
+    position = TargetPosition.SEQUENCE_END if at_end else TargetPosition.EVERY_FRAME
+    batch = Batch(outputs, targets.numpy().astype(kind), lengths.numpy(), position)
+    assert batch.n_targets == len(scored)
     ours = outputs.detach().clone()
-    found = loss_and_errors(objective, ours, batch, 0.5)
+    found = loss_and_errors(loss_name, ours, batch, 0.5)
     assert found[0] == pytest.approx(loss.item(), rel=1e-5)
-    assert found[1] == mistakes
+    assert found[1] == errors
     torch.testing.assert_close(ours, outputs.grad)
 
 
@@ -250,13 +227,16 @@ def test_a_loss_of_extreme_outputs_is_right() -> None:
     """Certain and right costs nothing, certain and wrong costs its margin; what is not a number comes out as one."""
     outputs = torch.tensor([100.0, -100.0, 100.0, -1000.0, 0.0]).reshape(1, 1, 5)
     batch = Batch(outputs, np.array([[[1, 0, 0, 1, 1]]], np.uint8), np.array([1]))
-    assert loss_and_errors("bernoulli", outputs, batch) == (pytest.approx(100 + 1000 + math.log(2), rel=1e-6), 0)
+    assert loss_and_errors("binary_cross_entropy", outputs, batch) == (
+        pytest.approx(100 + 1000 + math.log(2), rel=1e-6),
+        0,
+    )
     torch.testing.assert_close(outputs.flatten(), torch.tensor([0.0, 0.0, 1.0, -1.0, -0.5]))
     for bad in (math.nan, math.inf):
-        for objective in OBJECTIVES:
+        for loss_name in COMPILED:
             metric_sum = MetricSum()
-            metric_sum.add(*loss_and_errors(objective, torch.full((1, 1, 5), bad), batch), batch.answers)
-            assert math.isnan(metric_sum.score("nats")) and math.isnan(metric_sum.score("error"))
+            metric_sum.add(*loss_and_errors(loss_name, torch.full((1, 1, 5), bad), batch), batch.n_targets)
+            assert math.isnan(metric_sum.score("nats")) and math.isnan(metric_sum.score("error_rate"))
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam", "adagrad"])
@@ -269,7 +249,7 @@ def test_updates_are_the_frameworks(optimiser: str, momentum: float, clipping: f
     parameters.flat.normal_(generator=generator)
     theirs = parameters.flat.clone().requires_grad_()
     settings: dict[str, float | int] = {"learning_rate": 0.05, "momentum": momentum}
-    ours = make_optimiser(parameters, settings, TrainingConfig(optimiser=optimiser, gradient_clipping=clipping))
+    ours = make_optimiser(parameters, settings, Training(optimiser=optimiser, gradient_clipping=clipping))
     if optimiser == "adam":
         framework: torch.optim.Optimizer = torch.optim.Adam([theirs], lr=0.05, betas=(momentum, 0.999))
     elif optimiser == "adagrad":

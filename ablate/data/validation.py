@@ -37,7 +37,7 @@ def _problems(task: Task, position: TargetPosition, dataset: Dataset, sequences:
         yield "there are no sequences"
     own_length = position in (TargetPosition.LABEL, TargetPosition.SEQUENCE)
     if own_length != (sequences.target_lengths is not None):
-        yield f"target_lengths are {'needed' if own_length else 'not for'} targets at {position}"
+        yield f"target_lengths are {'needed for' if own_length else 'not for'} targets at {position}"
     if sequences.target_lengths is not None:
         yield from _wrong_lengths("target_lengths", sequences.target_lengths, len(sequences), least=0)
     yield from _wrong_inputs(dataset.input_size, sequences)

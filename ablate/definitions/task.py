@@ -60,7 +60,7 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.defined_at:
-            object.__setattr__(self, "defined_at", _file_of(self.load or self.generate))
+            object.__setattr__(self, "defined_at", _file_of(self.load or self.generate or self.baseline))
         for known, kind, name in ((LOSSES, "loss", self.loss), (SCORES, "score", self.score)):
             if name not in known:
                 raise self._error(f"has the {kind} {name!r}; known: {', '.join(known)}")
@@ -111,7 +111,7 @@ _POSITIONS = (TargetPosition.EVERY_FRAME, TargetPosition.SEQUENCE_END)
 _POSITIONS_OF_CTC = (TargetPosition.LABEL,)
 
 
-def _file_of(function: Callable[..., Any] | None) -> str:
+def _file_of(function: Callable[..., Any]) -> str:
     """The file of a function with its folder, such as `tasks/music.py`."""
     code = getattr(function, "__code__", None)
     return "/".join(Path(code.co_filename).parts[-2:]) if code else "?"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from ablate.cell.typeset import formula, latex, text
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.testing.learning import check_learns
 from ablate.training.batches import Batch
 from ablate.training.losses import loss_and_errors
 from ablate.training.network import Network
@@ -98,6 +100,11 @@ def check_backends_agree(variant: Variant) -> None:
     for found in others:
         for key, gradient in expected.items():
             _close(variant, f"the gradient of {key}", found[key], gradient, rtol=2e-3, atol=1e-4)
+
+
+def check_learns_scales(variant: Variant) -> None:
+    """A trial of it learns a small task."""
+    check_learns(variant, backends_of(variant)[-1])
 
 
 def check_long_sequences_stay_finite(variant: Variant) -> None:
@@ -183,6 +190,7 @@ CHECKS: tuple[Callable[[Variant], None], ...] = (
     check_equations_are_written_out,
     check_backends_agree,
     check_long_sequences_stay_finite,
+    check_learns_scales,
 )
 CHECKS_OF_A_BACKEND: tuple[Callable[[Variant, str], None], ...] = (
     check_shapes,
@@ -199,7 +207,7 @@ def _require(variant: Variant, holds: bool, problem: str) -> None:
         raise AssertionError(f"{variant.name}: {problem}")
 
 
-def _close(variant: Variant, what: str, found: torch.Tensor, expected: torch.Tensor, **tolerances: float) -> None:
+def _close(variant: Variant, what: str, found: torch.Tensor, expected: torch.Tensor, **tolerances: Any) -> None:
     torch.testing.assert_close(found, expected, **tolerances, msg=lambda words: f"{variant.name}: {what}: {words}")
 
 
