@@ -47,10 +47,10 @@ def run(out: Path, rounds: int) -> None:
     draw(table, out / "epoch.png")
 
 
-def _ablate(name: str, engine: str, size: int) -> Callable[[], object]:
+def _ablate(name: str, backend: str, size: int) -> Callable[[], object]:
     variant, task, training = VARIANTS[name], TASKS["music"], TrainingConfig()
     data = open_dataset(task, None, {}, default_cache_folder(), lambda what, done, total: None)
-    layer = make_layer(variant.equations, variant.trace, name, engine)
+    layer = make_layer(variant.equations, variant.trace, name, backend)
     network = Network(variant, layer, data.input_size, size, data.output_size)
     streams = RandomStreams(0, TrialId(task.name, name, 0))
     network.initialise(streams, training, 100)

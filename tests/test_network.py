@@ -13,8 +13,8 @@ from ablate.cell.engine import make_layer
 from ablate.definitions.dataset import Sequences, TargetPosition
 from ablate.definitions.task import TASKS
 from ablate.definitions.variant import VARIANTS
-from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.plan.training_config import TrainingConfig
 from ablate.training.batches import Batch, BatchLoader, Noise
 from ablate.training.losses import MetricSum, best_paths, loss_and_errors
 from ablate.training.network import Network
@@ -27,11 +27,11 @@ LENGTHS = np.array([6, 2, 4])
 GATES = "ifzo"  # in the order of nn.LSTM
 
 
-def network_of(name: str, engine: str = "cpu", layers: int = 1, bidirectional: bool = False, K: int = K) -> Network:
+def network_of(name: str, backend: str = "cpu", layers: int = 1, bidirectional: bool = False, K: int = K) -> Network:
     variant = VARIANTS[name]
-    layer = make_layer(variant.equations, variant.trace, name, engine)
+    layer = make_layer(variant.equations, variant.trace, name, backend)
     network = Network(variant, layer, M, N, K, layers, bidirectional)
-    network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(init_std=0.4), 6)
+    network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(init_std=0.4), 6)
     return network
 
 
@@ -51,11 +51,11 @@ def gradients_of(network: Network, batch: Batch) -> dict[str, torch.Tensor]:
     return {key: gradient.clone() for key, gradient in network.parameters.gradients.items()}
 
 
-@pytest.mark.parametrize("engine", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
 @pytest.mark.parametrize(("layers", "bidirectional"), [(1, True), (2, False), (3, True)])
-def test_equal_to_the_frameworks_lstm(layers: int, bidirectional: bool, engine: str) -> None:
+def test_equal_to_the_frameworks_lstm(layers: int, bidirectional: bool, backend: str) -> None:
     """Outputs and gradients of NP stacked and in both directions, over sequences of different lengths."""
-    network, batch = network_of("NP", engine, layers, bidirectional), batch_of()
+    network, batch = network_of("NP", backend, layers, bidirectional), batch_of()
     peer = torch.nn.LSTM(M, N, layers, bidirectional=bidirectional)
     ours = network.named_weights()
     ends = {"": ""} | ({"backward.": "_reverse"} if bidirectional else {})
@@ -118,10 +118,10 @@ def test_only_a_network_that_reads_from_the_end_sees_what_follows() -> None:
 # --- Carried state.
 
 
-@pytest.mark.parametrize("engine", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_parts_with_the_state_carried_on_are_the_whole(engine: str, layers: int) -> None:
-    network, batch = network_of("V", engine, layers), batch_of()
+def test_parts_with_the_state_carried_on_are_the_whole(backend: str, layers: int) -> None:
+    network, batch = network_of("V", backend, layers), batch_of()
     whole = network.forward(batch.x, batch.lengths).clone()
     loss = loss_and_errors("cross_entropy", whole.clone(), batch)
     state, outputs, metric_sum = None, [], MetricSum()
@@ -257,7 +257,7 @@ def test_what_is_written_depends_on_what_was_written() -> None:
     data = Sequences(numbers[:-1], numbers[1:], np.array([len(cycle) - 1]))
     network = network_of("NP-b", K=M)
     hyperparameters: dict[str, float | int] = {"learning_rate": 0.02, "momentum": 0.9}
-    optimiser = make_optimiser(network.parameters, hyperparameters, Training(optimiser="adam"))
+    optimiser = make_optimiser(network.parameters, hyperparameters, TrainingConfig(optimiser="adam"))
     for _ in range(150):
         train_epoch(network, TASKS["text"], optimiser, BatchLoader(data, M).batches(np.array([0]), 1), 10)
     text = sample_text(network, "abcde", np.random.default_rng(0), 40, 0.3)

@@ -13,9 +13,9 @@ import torch
 from ablate.cell.engine import make_layer
 from ablate.definitions.dataset import TargetPosition
 from ablate.definitions.variant import VARIANTS
-from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.study_plan import TaskConfig
+from ablate.plan.training_config import TrainingConfig
 from ablate.testing.learning import SCALES, SCALES_TASK
 from ablate.training.batches import Batch, BatchLoader
 from ablate.training.losses import COMPILED, MetricSum, loss_and_errors
@@ -27,10 +27,10 @@ from ablate.training.trial import Outcome, run_trial
 SETTINGS = {"hidden_size": 12, "learning_rate": 0.02, "momentum": 0.5, "input_noise": 0.0}
 
 
-def run(variant: str = "V", training: Training | None = None, seed: int = 0, **settings: Any) -> Outcome:
+def run(variant: str = "V", training: TrainingConfig | None = None, seed: int = 0, **settings: Any) -> Outcome:
     entry = VARIANTS[variant]
     return run_trial(
-        TaskConfig(SCALES_TASK, training or Training(epochs=5), {}, False),
+        TaskConfig(SCALES_TASK, training or TrainingConfig(epochs=5), {}, False),
         SCALES,
         entry,
         make_layer(entry.equations, entry.trace, variant, "cpu"),
@@ -49,14 +49,14 @@ def test_a_trial_is_its_coordinates() -> None:
 
 def test_the_test_score_is_that_of_the_best_epoch() -> None:
     """A trial that goes on past its best epoch scores as one that stops there."""
-    long = run(training=Training(epochs=40), learning_rate=5.0)
+    long = run(training=TrainingConfig(epochs=40), learning_rate=5.0)
     assert long.best_epoch is not None and long.best_epoch < long.epochs
-    short = run(training=Training(epochs=long.best_epoch), learning_rate=5.0)
+    short = run(training=TrainingConfig(epochs=long.best_epoch), learning_rate=5.0)
     assert (long.validation, long.test) == (short.validation, short.test)
 
 
 def test_training_stops_without_progress() -> None:
-    outcome = run(training=Training(epochs=60, patience=3), learning_rate=5.0)
+    outcome = run(training=TrainingConfig(epochs=60, patience=3), learning_rate=5.0)
     assert outcome.best_epoch is not None
     assert outcome.epochs == outcome.best_epoch + 3 < 60
 
@@ -83,7 +83,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial() -> None:
     ids=lambda change: next(iter(change)),
 )
 def test_each_setting_matters(change: dict[str, Any]) -> None:
-    standard = Training(epochs=2)
+    standard = TrainingConfig(epochs=2)
     changed = run(training=replace(standard, **change))
     assert changed.state == "completed"
     assert changed.validation != run(training=standard).validation
@@ -92,7 +92,7 @@ def test_each_setting_matters(change: dict[str, Any]) -> None:
 def test_forget_bias_reaches_the_forget_gate_alone() -> None:
     def initial(forget_bias: float) -> dict[str, torch.Tensor]:
         network = make_network()
-        network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(forget_bias=forget_bias), 11)
+        network.initialise(RandomStreams(0, TrialId("music", "V", 0)), TrainingConfig(forget_bias=forget_bias), 11)
         return network.parameters.weights
 
     without, biased = initial(0.0), initial(1.0)
@@ -108,7 +108,7 @@ def test_variants_share_the_weights_that_they_have_in_common() -> None:
 
     def initial(name: str) -> dict[str, torch.Tensor]:
         network = make_network(name)
-        network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(), 11)
+        network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(), 11)
         return network.parameters.weights
 
     vanilla, without = initial("V"), initial("NP")
@@ -121,7 +121,7 @@ def test_a_variant_says_how_its_weights_start() -> None:
 
     def initial(name: str, longest: int = 100) -> dict[str, torch.Tensor]:
         network = make_network(name)
-        network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(forget_bias=5.0), longest)
+        network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(forget_bias=5.0), longest)
         return network.named_weights()
 
     vanilla, biased = initial("V"), initial("V-b")
@@ -137,15 +137,15 @@ def test_a_variant_says_how_its_weights_start() -> None:
     assert (independent >= 0).all() and (independent <= 1).all() and independent.std() > 0.1
 
 
-def make_network(name: str = "V", engine: str = "cpu") -> Network:
+def make_network(name: str = "V", backend: str = "cpu") -> Network:
     variant = VARIANTS[name]
-    return Network(variant, make_layer(variant.equations, variant.trace, variant.name, engine), 88, 6, 88)
+    return Network(variant, make_layer(variant.equations, variant.trace, variant.name, backend), 88, 6, 88)
 
 
 def test_initial_weights_have_the_papers_spread() -> None:
     variant = VARIANTS["V"]
     network = Network(variant, make_layer(variant.equations, variant.trace, variant.name, "cpu"), 88, 100, 88)
-    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(), 11)
+    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), TrainingConfig(), 11)
     assert float(network.parameters.flat.std()) == pytest.approx(0.1, rel=0.01)
     assert float(network.parameters.flat.mean()) == pytest.approx(0, abs=0.002)
 
@@ -153,7 +153,7 @@ def test_initial_weights_have_the_papers_spread() -> None:
 def test_padding_changes_no_loss() -> None:
     """A batch of sequences of different lengths has the loss of its sequences one by one."""
     network = make_network()
-    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), Training(), 11)
+    network.initialise(RandomStreams(0, TrialId("music", "V", 0)), TrainingConfig(), 11)
     frames = BatchLoader(SCALES.splits["test"], 88)
 
     def losses(size: int) -> list[float]:
@@ -169,12 +169,12 @@ def test_padding_changes_no_loss() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 4])
-@pytest.mark.parametrize("engine", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
 @pytest.mark.parametrize("name", ["V", "GRU-lib"])
-def test_gradients_are_the_frameworks(name: str, engine: str, size: int) -> None:
+def test_gradients_are_the_frameworks(name: str, backend: str, size: int) -> None:
     """Loss and gradients of a whole network equal those that PyTorch takes through its graph."""
-    network, variant = make_network(name, engine), VARIANTS[name]
-    network.initialise(RandomStreams(0, TrialId("music", name, 0)), Training(init_std=0.5), 11)
+    network, variant = make_network(name, backend), VARIANTS[name]
+    network.initialise(RandomStreams(0, TrialId("music", name, 0)), TrainingConfig(init_std=0.5), 11)
     batch = next(BatchLoader(SCALES.splits["train"], 88).batches(np.arange(size), size))
     outputs = network.forward(batch.x, batch.lengths)
     loss, _ = loss_and_errors("binary_cross_entropy", outputs, batch, 0.5)
@@ -249,7 +249,7 @@ def test_updates_are_the_frameworks(optimiser: str, momentum: float, clipping: f
     parameters.flat.normal_(generator=generator)
     theirs = parameters.flat.clone().requires_grad_()
     settings: dict[str, float | int] = {"learning_rate": 0.05, "momentum": momentum}
-    ours = make_optimiser(parameters, settings, Training(optimiser=optimiser, gradient_clipping=clipping))
+    ours = make_optimiser(parameters, settings, TrainingConfig(optimiser=optimiser, gradient_clipping=clipping))
     if optimiser == "adam":
         framework: torch.optim.Optimizer = torch.optim.Adam([theirs], lr=0.05, betas=(momentum, 0.999))
     elif optimiser == "adagrad":

@@ -8,9 +8,9 @@ from ablate.cell.engine import make_layer
 from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import Task
 from ablate.definitions.variant import Variant
-from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.study_plan import TaskConfig
+from ablate.plan.training_config import TrainingConfig
 from ablate.training.trial import run_trial
 
 KEYS = 88
@@ -52,7 +52,7 @@ def check_learns(variant: Variant, backend: str) -> None:
         AssertionError: it does not.
     """
     outcome = run_trial(
-        TaskConfig(SCALES_TASK, Training(epochs=15), {}, False),
+        TaskConfig(SCALES_TASK, TrainingConfig(epochs=15), {}, False),
         SCALES,
         variant,
         make_layer(variant.equations, variant.trace, variant.name, backend),

@@ -22,7 +22,7 @@ from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPositio
 from ablate.definitions.task import Settings, Task
 from ablate.definitions.variant import VARIANTS
 from ablate.errors import UserError
-from ablate.plan.config import load_config
+from ablate.plan.config_file import load_config
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.study_plan import StudyPlan
 from ablate.training.batches import BatchLoader

@@ -16,8 +16,8 @@ from ablate.cell.engine import Layer, choose_engine, make_layer
 from ablate.cell.trace import trace
 from ablate.cell.typeset import formula, latex, text
 from ablate.definitions.variant import VARIANTS, Variant
-from ablate.plan.config import Training
 from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.plan.training_config import TrainingConfig
 from ablate.testing.learning import check_learns
 from ablate.training.batches import Batch
 from ablate.training.losses import loss_and_errors
@@ -90,7 +90,7 @@ def check_backends_agree(variant: Variant) -> None:
 
     def gradients(backend: str) -> dict[str, torch.Tensor]:
         network = Network(variant, _layer(variant, backend), M, 7, 3, layers=2, bidirectional=True)
-        network.initialise(_streams(variant), Training(init_std=0.4), 6)
+        network.initialise(_streams(variant), TrainingConfig(init_std=0.4), 6)
         outputs = network.forward(batch.x, batch.lengths)
         loss_and_errors("cross_entropy", outputs, batch)
         network.backward(outputs)
@@ -110,7 +110,7 @@ def check_learns_scales(variant: Variant) -> None:
 def check_long_sequences_stay_finite(variant: Variant) -> None:
     """As a trial starts, with inputs of a piano roll's density: outputs and gradients of 1,000 steps are finite."""
     network = Network(variant, _layer(variant, backends_of(variant)[-1]), 20, 33, 1)
-    network.initialise(_streams(variant), Training(), 1000)
+    network.initialise(_streams(variant), TrainingConfig(), 1000)
     x = (torch.rand(1000, 1, 20, generator=torch.Generator().manual_seed(0)) < 0.05).float()
     outputs = network.forward(x, np.array([1000]))
     network.backward(torch.ones_like(outputs) / 1000)

@@ -26,7 +26,7 @@ class Network:
 
     Args:
         variant: the recurrent cell.
-        layer: the engine that runs it.
+        layer: the backend that runs it.
         M, N, K: the sizes of input, recurrent layer and output.
         layers: recurrent layers, one above the other.
     """
