@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 from ablate.cache import default_cache_folder
 from ablate.cell.backend import make_layer
@@ -22,7 +23,7 @@ from ablate.training.network import Network
 from ablate.training.optimiser import make_optimiser
 from ablate.training.trial import evaluate, train_epoch
 from benchmarks import plain
-from benchmarks.measure import interleave, markdown
+from benchmarks.measure import interleave, markdown, save
 
 SIZES = (20, 50, 100, 200)
 RATE, MOMENTUM, NOISE = 1e-3, 0.9, 0.3
@@ -44,7 +45,7 @@ def run(out: Path, rounds: int) -> None:
     table.to_csv(out / "epoch.csv", index=False)
     print("\nSeconds for an epoch of the embedded chorales, 211 sequences one at a time, with validation\n")
     print(markdown(summary(table)))
-    draw(table, out / "epoch.png")
+    save(plot(table), out / "epoch.png")
 
 
 def _ablate(name: str, backend: str, size: int) -> Callable[[], object]:
@@ -88,7 +89,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(table: pd.DataFrame, file: Path) -> None:
+def plot(table: pd.DataFrame) -> Figure:
     with theme():
         figure, axis = plt.subplots(figsize=(3.5, 2.6))
         for contender, own in table.groupby("contender", sort=False):
@@ -97,5 +98,4 @@ def draw(table: pd.DataFrame, file: Path) -> None:
         axis.set_xticks(SIZES, [str(size) for size in SIZES])
         axis.minorticks_off()
         figure.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, frameon=False)
-        figure.savefig(file, bbox_inches="tight")
-        plt.close(figure)
+    return figure

@@ -6,10 +6,13 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ablate.plan.config import cores
 from ablate.storage.metadata import processor
@@ -46,6 +49,12 @@ def markdown(table: pd.DataFrame) -> str:
     """A table of texts, as Markdown."""
     rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure, and close it."""
+    figure.savefig(file, bbox_inches="tight")
+    plt.close(figure)
 
 
 def machine() -> str:

@@ -7,12 +7,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 from ablate.cell.backend import choose_backend
 from ablate.definitions.variant import VARIANTS
 from ablate.report.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, WIDTH, theme
 from benchmarks.contenders import contenders, peers
-from benchmarks.measure import geometric_mean, interleave, markdown
+from benchmarks.measure import geometric_mean, interleave, markdown, save
 
 INPUTS, FRAMES = 88, 60
 SIZES = (20, 50, 100, 200)
@@ -30,7 +31,7 @@ def run(out: Path, names: str, rounds: int) -> None:
         print("and sequence, in brackets how many times as fast as the reference; the geometric mean of these over the")
         print("sizes, and that over a peer; the time over that of the bare BLAS calls\n")
         print(markdown(summary(table.query("batch == @batch"))))
-    draw(table, out / "step.png")
+    save(plot(table), out / "step.png")
 
 
 def measure(names: str, rounds: int) -> pd.DataFrame:
@@ -83,7 +84,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(table: pd.DataFrame, file: Path) -> None:
+def plot(table: pd.DataFrame) -> Figure:
     """The time of a step over the hidden size, one panel a variant with a peer, and the ratios of all."""
     alone = table.query("batch == 1")
     known = list(alone["variant"].unique())
@@ -105,5 +106,4 @@ def draw(table: pd.DataFrame, file: Path) -> None:
         lines = {label: line for axis in axes[0] for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
         named = ["framework (torch.nn)" if label == "framework" else label for label in lines]
         figure.legend(lines.values(), named, loc="upper center", bbox_to_anchor=(0.5, -0.03), ncols=5, frameon=False)
-        figure.savefig(file, bbox_inches="tight")
-        plt.close(figure)
+    return figure

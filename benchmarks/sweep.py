@@ -11,10 +11,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ablate.plan.config import cores
 from ablate.report.style import theme
-from benchmarks.measure import markdown
+from benchmarks.measure import markdown, save
 
 TRIALS, EPOCHS = 16, 20
 ROOT = Path(__file__).parent.parent
@@ -35,7 +36,7 @@ def run(out: Path) -> None:
         seconds=table["seconds"].map("{:.0f}".format), trials_an_hour=table["trials_an_hour"].map("{:.0f}".format)
     )
     print(markdown(shown))
-    draw(table, out / "sweep.png")
+    save(plot(table), out / "sweep.png")
 
 
 def _ablate(folder: Path, workers: int) -> list[str]:
@@ -60,11 +61,10 @@ def _time(name: str, words: list[str]) -> dict[str, object]:
     return {"contender": name, "seconds": seconds}
 
 
-def draw(table: pd.DataFrame, file: Path) -> None:
+def plot(table: pd.DataFrame) -> Figure:
     with theme():
         figure, axis = plt.subplots(figsize=(3.5, 1.6))
         axis.barh(table["contender"], table["trials_an_hour"])
         axis.invert_yaxis()
         axis.set(xlabel="trials an hour")
-        figure.savefig(file, bbox_inches="tight")
-        plt.close(figure)
+    return figure

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from ablate.cli.main import main
 from ablate.definitions.task import TASKS
+from ablate.execution.executor import TrialResult
+from ablate.execution.trial_runner import TrialRunner
+from ablate.plan.config_file import load_config
+from ablate.plan.random_streams import TrialId
+from ablate.plan.study_plan import make_plan
 from tests.conftest import Command
 from tests.test_iam import BOARDS, write_board
 from tests.test_timit import tree as timit_tree
@@ -32,58 +41,66 @@ test = 20
 """
 
 
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    file = tmp_path / "text.txt"
-    file.write_text("“Où est la clé?” he asked; it was under the mat, as ever.\n" * 30, encoding="utf-8")
-    return file
+TEXT = "“Où est la clé?” he asked; it was under the mat, as ever.\n" * 30
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Path:
-    file = tmp_path / "settings.toml"
-    file.write_text(SETTINGS, encoding="utf-8")
-    return file
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the settings, and a text of the user's own."""
+    folder = tmp_path_factory.mktemp("tasks")
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    (folder / "settings.toml").write_text(SETTINGS, encoding="utf-8")
+    return folder
 
 
-def study(command: Command, settings: Path, text: Path, name: str, *options: str) -> Path:
-    words = ["--config", str(settings), "--data", f"text={text}", "--variants", "V,NFG", "--jobs", "1"]
-    done = command(*words, "--study", name, *options, small=False)
-    assert done.returncode == 0, done.stderr
-    return settings.parent / "results" / name
+def words(folder: Path, *options: str) -> list[str]:
+    """A small command on the text and on what is generated, trials one after the other in this process."""
+    own = ["--config", str(folder / "settings.toml"), "--data", f"text={folder / 'text.txt'}", "--executor", "serial"]
+    return [*own, "--results", str(folder / "results"), "--tasks", "text,adding", *options]
 
 
-def test_what_networks_write_is_kept_and_shown(command: Command, settings: Path, text: Path) -> None:
-    """A sample a trial, in the characters of the training text, the same when the study is run in two goes."""
-    folder = study(command, settings, text, "whole", "--tasks", "text", "--trials", "2")
-    samples = pd.read_csv(folder / "samples.csv")
+@pytest.fixture(scope="module")
+def study(folder: Path) -> Path:
+    """A study of two trials, run in two goes."""
+    for trials in ("1", "2"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of MLflow, when it is first imported
+            assert main(words(folder, "--variants", "V,NFG", "--trials", trials, "--study", "s")) == 0
+    return folder / "results" / "s"
+
+
+def run_alone(folder: Path, backend: str, trial: TrialId) -> TrialResult:
+    """One trial of that study, without all the others."""
+    config = load_config(folder / "settings.toml", {"data": {"text": str(folder / "text.txt")}, "tasks": "text,adding"})
+    plan = replace(make_plan(replace(config, variants=("V",))), backends={"V": backend})
+    return TrialRunner(plan).run(trial)
+
+
+def test_what_networks_write_is_kept_and_shown(study: Path, folder: Path) -> None:
+    """A sample a trial, in the characters of the training text, the same as when that trial is run alone."""
+    samples = pd.read_csv(study / "samples.csv")
     assert list(zip(samples["variant"], samples["index"], strict=True)) == [("NFG", 0), ("NFG", 1), ("V", 0), ("V", 1)]
     for sample in samples["sample"]:
         written = eval(sample)
-        assert len(written) == 60 and set(written) <= set(text.read_text(encoding="utf-8")) | {"\ufffd"}
-    trials = pd.read_csv(folder / "trials.csv")
-    best = trials[trials["variant"].eq("V")].sort_values("validation")["index"].iloc[0]
-    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert "What the networks wrote" in page
-    shown = pd.read_csv(folder / "report" / "tables" / "samples.csv").set_index("variant")
+        assert len(written) == 60 and set(written) <= set(TEXT) | {"\ufffd"}
+    assert eval(samples["sample"].iloc[-1]) == run_alone(folder, "cpu", TrialId("text", "V", 1)).sample
+    trials = pd.read_csv(study / "trials.csv").query("task == 'text' and variant == 'V'")
+    best = trials.sort_values("validation")["index"].iloc[0]
+    assert "What the networks wrote" in (study / "report" / "index.html").read_text(encoding="utf-8")
+    shown = pd.read_csv(study / "report" / "tables" / "samples.csv").set_index("variant")
     assert shown.loc["V", "index"] == best
-    parts = study(command, settings, text, "parts", "--tasks", "text", "--trials", "1")
-    study(command, settings, text, "parts", "--tasks", "text", "--trials", "2")
-    assert (parts / "samples.csv").read_text() == (folder / "samples.csv").read_text()
 
 
-def test_both_backends_train_what_is_generated_and_what_is_read(command: Command, settings: Path, text: Path) -> None:
-    options = ("--tasks", "text,adding", "--trials", "1")
-    kernel, reference = (
-        pd.read_csv(study(command, settings, text, backend, *options, "--backend", backend) / "trials.csv")
-        for backend in ("cpu", "reference")
-    )
-    assert list(kernel["state"]) == 4 * ["completed"]
-    assert kernel["test"].tolist() == pytest.approx(reference["test"].tolist(), rel=1e-3)
-    assert list(kernel["backend"]) == 4 * ["cpu"] and list(reference["backend"]) == 4 * ["reference"]
+@pytest.mark.parametrize("task", ["text", "adding"])
+def test_both_backends_train_what_is_generated_and_what_is_read(study: Path, folder: Path, task: str) -> None:
+    """A study's rows are those of its trials alone; the reference agrees with them."""
+    trials = pd.read_csv(study / "trials.csv").set_index(["task", "variant", "index"])
+    assert list(trials["state"]) == 8 * ["completed"] and list(trials["backend"]) == 8 * ["cpu"]
+    kernel, reference = (run_alone(folder, backend, TrialId(task, "V", 0)).row for backend in ("cpu", "reference"))
+    assert trials.loc[(task, "V", 0), "test"] == kernel["test"] == pytest.approx(reference["test"], rel=1e-3)
 
 
-def test_the_originals_are_trained_on_from_the_users_copies(command: Command, tmp_path: Path) -> None:
+def test_the_originals_are_trained_on_from_the_users_copies(sweep: Command, tmp_path: Path) -> None:
     """TIMIT and IAM-OnDB in their true formats, from the files to the report, which says how the counts differ."""
     speech = timit_tree(tmp_path / "TIMIT")
     handwriting = tmp_path / "IAM"
@@ -92,8 +109,8 @@ def test_the_originals_are_trained_on_from_the_users_copies(command: Command, tm
             write_board(handwriting, board, lines)
         (handwriting / name).write_text("\n".join(boards) + "\n")
     data = ("--data", f"speech={speech}", "--data", f"handwriting={handwriting}")
-    words = ("--tasks", "speech,handwriting", *data, "--variants", "V", "--trials", "1", "--preset", "smoke")
-    done = command(*words, "--jobs", "1", small=False)
+    options = ("--tasks", "speech,handwriting", *data, "--variants", "V", "--trials", "1", "--preset", "smoke")
+    done = sweep(*options, small=False)
     assert done.returncode == 0, done.stderr
     trials = pd.read_csv(tmp_path / "results" / "smoke" / "trials.csv")
     assert list(trials["state"]) == ["completed", "completed"]
@@ -104,14 +121,16 @@ def test_the_originals_are_trained_on_from_the_users_copies(command: Command, tm
     assert "train has 4 utterances, TIMIT 3696" in page and "5,355" in page
 
 
-def test_a_task_is_described_with_its_data(command: Command, text: Path) -> None:
-    done = command("--describe", "text", "--data", f"text={text}", small=False)
-    assert done.returncode == 0
-    for words in ("source", "splits", str(text), "hash", "tbptt_steps = 100", "bits per character"):
-        assert words in done.stdout
+def test_a_task_is_described_with_its_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = folder / "text.txt"
+    assert main(["--describe", "text", "--data", f"text={text}"]) == 0
+    said = capsys.readouterr().out
+    for word in ("source", "splits", str(text), "hash", "tbptt_steps = 100", "bits per character, lower is better"):
+        assert word in said
     for name in ("speech", "handwriting", "digits", "timing-generate"):
-        done = command("--describe", name, small=False)
-        assert done.returncode == 0 and TASKS[name].unit in done.stdout and "hash" in done.stdout
+        assert main(["--describe", name]) == 0
+        said = capsys.readouterr().out
+        assert TASKS[name].unit in said and "hash" in said
 
 
 @pytest.mark.parametrize(
@@ -130,38 +149,40 @@ def test_a_task_is_described_with_its_data(command: Command, text: Path) -> None
     ],
 )
 def test_what_is_not_the_data_is_told_in_one_line(
-    command: Command, tmp_path: Path, task: str, contents: bytes | str | None, words: str
+    sweep: Command, tmp_path: Path, task: str, contents: bytes | str | None, words: str
 ) -> None:
     path = tmp_path / "given"
     if contents == "folder":
         path.mkdir()
     elif isinstance(contents, bytes):
         path.write_bytes(contents)
-    done = command("--tasks", task, "--data", f"{task}={path}", "--preset", "smoke", small=False)
+    done = sweep("--tasks", task, "--data", f"{task}={path}", "--preset", "smoke", small=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and words in done.stderr
     assert str(path) in done.stderr or task == "parity"
     assert not (tmp_path / "results").exists()
 
 
-def test_a_setting_out_of_range_is_told_before_anything_is_written(command: Command, tmp_path: Path) -> None:
+def test_a_setting_out_of_range_is_told_before_anything_is_written(sweep: Command, tmp_path: Path) -> None:
     file = tmp_path / "bad.toml"
     file.write_text("[settings.adding]\nlength = 1\n")
-    done = command("--tasks", "adding", "--config", str(file), small=False)
+    done = sweep("--tasks", "adding", "--config", str(file), small=False)
     assert done.returncode == 2 and "settings.adding.length is 1; it must be from 2" in done.stderr
     assert not (tmp_path / "results").exists()
 
 
-def test_a_dry_run_says_how_long_the_study_takes(command: Command, settings: Path, text: Path) -> None:
-    """More trials take longer in proportion, and what is measured is said."""
+def test_a_dry_run_says_how_long_the_study_takes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As long as its trials together, each as long as the one that was measured, and what is measured is said."""
+    options = ("--variants", "V", "--trials", "5000", "--dry-run", "--jobs", "1")
+    assert main(words(folder, *options)) == 0
+    said = capsys.readouterr().out
+    unit = {"s": 1, "min": 60, "h": 3600, "days": 86400}
 
-    def hours(trials: int) -> float:
-        options = ("--tasks", "adding", "--variants", "V", "--trials", str(trials), "--dry-run")
-        done = command("--config", str(settings), *options, small=False)
-        assert done.returncode == 0, done.stderr
-        line = next(line for line in done.stdout.splitlines() if line.startswith("time:"))
-        assert "measured on this machine for a trial of V" in done.stdout
-        number, unit = line.rpartition(", ")[2].split()[:2]
-        return float(number) * {"s": 1, "min": 60, "h": 3600, "days": 86400}[unit]
+    def seconds(pattern: str) -> float:
+        found = re.search(pattern.format(r"([\d.e-]+) (s|min|h|days)"), said)
+        assert found is not None, said
+        return float(found[1]) * unit[found[2]]
 
-    assert 20 < hours(5000) / hours(50) < 500
+    total = seconds("time: at most about {} on 1 worker")
+    trials = sum(seconds(rf"for a trial of V .*\b{task} {{}} at 8 units") for task in ("text", "adding"))
+    assert total == pytest.approx(5000 * trials, rel=0.1)
