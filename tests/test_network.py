@@ -35,7 +35,7 @@ def network_of(name: str, backend: str = "cpu", layers: int = 1, bidirectional: 
     return network
 
 
-def batch_of(objective: str = "cross_entropy", seed: int = 0) -> Batch:
+def batch_of(seed: int = 0) -> Batch:
     generator = np.random.default_rng(seed)
     x = generator.standard_normal((6, 3, M)).astype(np.float32)
     for column, length in enumerate(LENGTHS):
