@@ -1,10 +1,10 @@
 """The task `text`: which character comes next.
 
-The text is cut into sections that follow one another, and a section is read from its start with the state carried on
-from chunk to chunk, while gradients stop at a chunk's end: truncated back-propagation through time, with 100
-characters a chunk as in Karpathy's char-rnn (25 as in his min-char-rnn). A state of zeros at the start of every
-section, where those programs carry theirs through the whole text, costs about a hundredth of a bit, and leaves
-sections that can be shuffled and read side by side.
+The text is cut into sections that follow one another. A section is read from its start, an update every 100
+characters; there gradients stop, and the state is carried on: truncated back-propagation through time, with 100
+characters as in Karpathy's char-rnn (25 in his min-char-rnn). A state of zeros at the start of every section, where
+those programs carry theirs through the whole text, costs about a hundredth of a bit, and leaves sections that can be
+shuffled and read side by side.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ shapes     inputs are characters x 1, read as one-hot vectors of the training se
 splits     sections of 5,000 characters that follow one another (a tenth of the text in one below 50,000): of each
            ten the ninth is for validation, the tenth for testing, the others for training.
 score      bits per character, lower is better; times 0.693 for nats.
-training   truncated back-propagation: 100 characters a chunk, the state carried on; `tbptt_steps` sets it.
+training   truncated back-propagation: an update every 100 characters, the state carried on; `tbptt_steps` sets it.
            A sample of `sample` characters at a `temperature` is kept with each trial.
 """
 

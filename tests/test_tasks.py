@@ -12,9 +12,9 @@ import pytest
 from ablate.definitions.dataset import SPLITS, Dataset
 from ablate.definitions.loading import load_file
 from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
+from ablate.testing.task_case import TaskCase
 from ablate.testing.tasks import (
     Check,
-    TaskCase,
     check_batches,
     check_dataset,
     check_learns,

@@ -14,11 +14,10 @@ from ablate.cell.trace import trace
 from ablate.cell.typeset import text
 from ablate.definitions.loading import load_variants
 from ablate.definitions.variant import VARIANTS, Variant
+from ablate.testing.layers import CHECKS_OF_A_BACKEND, check_every_weight_is_used
 from ablate.testing.variants import (
     CHECKS,
-    CHECKS_OF_A_BACKEND,
     backends_of,
-    check_every_weight_is_used,
     check_parent_differs,
     check_traces_are_equal,
     check_variant,

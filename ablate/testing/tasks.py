@@ -7,9 +7,8 @@ a `TaskCase`: the task, its data, and what is enough of them to learn something.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,50 +18,16 @@ from ablate.cell.engine import make_layer
 from ablate.data.load import task_data
 from ablate.data.validation import validate
 from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition, content_hash
-from ablate.definitions.task import Settings, Task
+from ablate.definitions.task import Task
 from ablate.definitions.variant import VARIANTS
 from ablate.errors import UserError
-from ablate.plan.config_file import load_config
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.study_plan import StudyPlan
+from ablate.testing.task_case import CELL, TaskCase, check_progress
 from ablate.training.batches import BatchLoader
 from ablate.training.trial import Outcome, run_trial
 
-CELL = "NP-b"  # an LSTM whose forget gates start open
 SECTIONS = ("source", "shapes", "splits", "score")  # of a task's description
-
-
-@dataclass(frozen=True)
-class TaskCase:
-    """A task with its data, and what is enough of it to learn something in seconds.
-
-    Args:
-        path: the user's own copy of the data, where they are not embedded.
-        sequences, epochs: of the training that must leave the baseline behind.
-        easier: settings of the task for that training.
-    """
-
-    task: Task
-    path: Path | None = None
-    sequences: int = 300
-    epochs: int = 10
-    easier: Mapping[str, Any] = field(default_factory=dict)
-
-    def plan(self, **settings: Any) -> StudyPlan:
-        """A plan for this task alone, with settings of its own."""
-        data = {self.task.name: str(self.path)} if self.path else {}
-        config = replace(load_config(None, {}), settings={self.task.name: settings}, data=data)
-        return StudyPlan(config, [self.task], [VARIANTS[CELL]])
-
-    @property
-    def settings(self) -> Settings:
-        """Those of the data, by default."""
-        return self.plan().task_config(self.task).settings
-
-    @cached_property
-    def dataset(self) -> Dataset:
-        """The data at the default settings."""
-        return task_data(self.plan(), self.task, _check_progress)
 
 
 def check_task(task: Task, path: Path | None = None, **enough: Any) -> None:
@@ -107,7 +72,7 @@ def check_splits_are_disjoint(case: TaskCase) -> None:
 def check_loads_the_same_again(case: TaskCase) -> None:
     """Loading is deterministic."""
     assert case.task.load is not None
-    again = case.task.load(case.path, case.settings, _check_progress)
+    again = case.task.load(case.path, case.settings, check_progress)
     _require(case, again.hash == case.dataset.hash, "loading it twice gives different numbers")
 
 
@@ -120,7 +85,7 @@ def check_generates_by_seed(case: TaskCase) -> None:
         "with another seed": (replace(plan, config=replace(plan.config, seed=1)), False),
     }
     for how, (other, same) in another.items():
-        equal = task_data(other, task, _check_progress).hash == case.dataset.hash
+        equal = task_data(other, task, check_progress).hash == case.dataset.hash
         _require(case, equal == same, f"generated {how}, its numbers are {'the same' if equal else 'others'}")
 
 
@@ -160,7 +125,7 @@ def check_learns(case: TaskCase) -> None:
     """A small network leaves the best constant predictor behind, on what it was trained on."""
     task = case.task
     plan = case.plan(**{"epochs": case.epochs, "optimiser": "adam", **case.easier})
-    dataset = case.dataset if task.generate is None else task_data(plan, task, _check_progress)
+    dataset = case.dataset if task.generate is None else task_data(plan, task, check_progress)
     outcome = _train(case, plan, dataset, "cpu", case.sequences)
     _require(case, outcome.state == "completed", f"its training {outcome.state}")
     first, last = outcome.curve[0][1], outcome.curve[-1][1]
@@ -234,8 +199,3 @@ def _as_bytes(sequences: Sequences) -> set[bytes]:
 def _require(case: TaskCase, holds: bool, problem: str) -> None:
     if not holds:
         raise AssertionError(f"{case.task.name}: {problem}")
-
-
-def _check_progress(what: str, done: int, total: int) -> None:
-    if not 0 <= done <= total:
-        raise AssertionError(f"progress of {what!r} is told as {done} of {total}")

@@ -1,29 +1,28 @@
 """The contract that every variant keeps, as plain functions that raise AssertionError with what is wrong.
 
-`check_variant(VARIANTS["my-cell"])` runs all of them; a test may as well take each from the two lists below.
+`check_variant(VARIANTS["my-cell"])` runs all of them; a test may as well take each from CHECKS
+and, for a backend, from `ablate.testing.layers.CHECKS_OF_A_BACKEND`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 
-from ablate.cell.engine import Layer, choose_engine, make_layer
+from ablate.cell.engine import choose_engine
 from ablate.cell.trace import trace
 from ablate.cell.typeset import formula, latex, text
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.training_config import TrainingConfig
+from ablate.testing.layers import CHECKS_OF_A_BACKEND, M, N, layer_of, random_weights, require, require_close
 from ablate.testing.learning import check_learns
 from ablate.training.batches import Batch
 from ablate.training.losses import loss_and_errors
 from ablate.training.network import Network
-
-M, N, T, B = 4, 3, 5, 2
 
 
 def check_variant(variant: Variant) -> None:
@@ -50,14 +49,14 @@ def check_parameter_count(variant: Variant) -> None:
     for units, inputs in ((1, 1), (7, 3), (100, 88)):
         written = sum(_term(term, inputs, units) for term in formula(variant.trace).split(" + "))
         counted = variant.trace.parameters(inputs, units)
-        _require(variant, counted == written, f"{counted} parameters, but {formula(variant.trace)} is {written}")
-    arrays = sum(array.numel() for array in _weights(variant).values())
-    _require(variant, arrays == variant.trace.parameters(M, N), f"the layer's arrays hold {arrays} numbers")
+        require(variant, counted == written, f"{counted} parameters, but {formula(variant.trace)} is {written}")
+    arrays = sum(array.numel() for array in random_weights(variant).values())
+    require(variant, arrays == variant.trace.parameters(M, N), f"the layer's arrays hold {arrays} numbers")
 
 
 def check_traces_are_equal(variant: Variant) -> None:
     """Running the equations once more says the same."""
-    _require(variant, trace(variant.equations, variant.name) == variant.trace, "two traces of its equations differ")
+    require(variant, trace(variant.equations, variant.name) == variant.trace, "two traces of its equations differ")
 
 
 def check_parent_differs(variant: Variant) -> None:
@@ -65,7 +64,7 @@ def check_parent_differs(variant: Variant) -> None:
     if variant.parent:
         parent = VARIANTS[variant.parent]
         same = text(parent.trace) == text(variant.trace) and parent.initial == variant.initial
-        _require(variant, not same, f"it has the equations and initial weights of its parent {parent.name}")
+        require(variant, not same, f"it has the equations and initial weights of its parent {parent.name}")
 
 
 def check_equations_are_written_out(variant: Variant) -> None:
@@ -74,7 +73,7 @@ def check_equations_are_written_out(variant: Variant) -> None:
 
     plain = " ".join(text(variant.trace))
     for weight in variant.trace.weights:
-        _require(variant, weight.name in plain, f"{weight.name} is not in its equations: {plain}")
+        require(variant, weight.name in plain, f"{weight.name} is not in its equations: {plain}")
     for line in latex(variant.trace):
         MathTextParser("path").parse(f"${line}$")
 
@@ -89,7 +88,7 @@ def check_backends_agree(variant: Variant) -> None:
     batch = Batch(torch.from_numpy(x), targets, lengths)
 
     def gradients(backend: str) -> dict[str, torch.Tensor]:
-        network = Network(variant, _layer(variant, backend), M, 7, 3, layers=2, bidirectional=True)
+        network = Network(variant, layer_of(variant, backend), M, 7, 3, layers=2, bidirectional=True)
         network.initialise(_streams(variant), TrainingConfig(init_std=0.4), 6)
         outputs = network.forward(batch.x, batch.lengths)
         loss_and_errors("cross_entropy", outputs, batch)
@@ -99,7 +98,7 @@ def check_backends_agree(variant: Variant) -> None:
     expected, *others = (gradients(backend) for backend in backends_of(variant))
     for found in others:
         for key, gradient in expected.items():
-            _close(variant, f"the gradient of {key}", found[key], gradient, rtol=2e-3, atol=1e-4)
+            require_close(variant, f"the gradient of {key}", found[key], gradient, rtol=2e-3, atol=1e-4)
 
 
 def check_learns_scales(variant: Variant) -> None:
@@ -109,78 +108,14 @@ def check_learns_scales(variant: Variant) -> None:
 
 def check_long_sequences_stay_finite(variant: Variant) -> None:
     """As a trial starts, with inputs of a piano roll's density: outputs and gradients of 1,000 steps are finite."""
-    network = Network(variant, _layer(variant, backends_of(variant)[-1]), 20, 33, 1)
+    network = Network(variant, layer_of(variant, backends_of(variant)[-1]), 20, 33, 1)
     network.initialise(_streams(variant), TrainingConfig(), 1000)
     x = (torch.rand(1000, 1, 20, generator=torch.Generator().manual_seed(0)) < 0.05).float()
     outputs = network.forward(x, np.array([1000]))
     network.backward(torch.ones_like(outputs) / 1000)
-    _require(variant, bool(torch.isfinite(outputs).all()), "its outputs are not finite over 1,000 steps")
+    require(variant, bool(torch.isfinite(outputs).all()), "its outputs are not finite over 1,000 steps")
     finite = bool(torch.isfinite(network.parameters.gradient).all())
-    _require(variant, finite, "its gradients are not finite over 1,000 steps")
-
-
-def check_shapes(variant: Variant, backend: str) -> None:
-    """Outputs are (T, B, N), each state (B, N), and the first state is the last output."""
-    y, state = _layer(variant, backend)(_input(), _weights(variant))
-    _require(variant, y.shape == (T, B, N), f"outputs have the shape {tuple(y.shape)}, not {(T, B, N)}")
-    shapes = [tuple(each.shape) for each in state]
-    _require(variant, shapes == [(B, N)] * len(variant.trace.states), f"states have the shapes {shapes}")
-    _require(variant, torch.equal(state[0], y[-1]), "its first state is not its last output")
-
-
-def check_gradients(variant: Variant, backend: str) -> None:
-    """Gradients of inputs, weights and first states equal finite differences."""
-    layer, weights = _layer(variant, backend), _weights(variant)
-    state = tuple(_input(1, B, N)[0].detach().requires_grad_() for _ in variant.trace.states)
-    keys = list(weights)
-
-    def run(x: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        y, last = layer(x, dict(zip(keys, rest, strict=False)), rest[len(keys) :])
-        return (y, *last)
-
-    try:
-        torch.autograd.gradcheck(run, (_input(3), *weights.values(), *state))
-    except RuntimeError as error:  # GradcheckError is one
-        raise AssertionError(f"{variant.name}: gradients of {backend} are not finite differences: {error}") from error
-
-
-def check_every_weight_is_used(variant: Variant, backend: str) -> None:
-    """No weight exists that the cell does not need: each has a gradient."""
-    weights = _weights(variant)
-    y, _ = _layer(variant, backend)(_input(), weights)
-    y.pow(2).sum().backward()
-    for stack in variant.trace.stacks:
-        for k, weight in enumerate(stack.weights):
-            used = bool(stack.weight(weights[stack.key].grad, k).abs().max() > 0)
-            _require(variant, used, f"the output does not depend on {weight.name}")
-
-
-def check_sequences_do_not_touch(variant: Variant, backend: str) -> None:
-    """Each sequence of a batch comes out as it does alone."""
-    layer, weights, x = _layer(variant, backend), _weights(variant), _input()
-    together, _ = layer(x, weights)
-    for b in range(B):
-        alone, _ = layer(x[:, b : b + 1], weights)
-        _close(variant, f"sequence {b} alone", alone[:, 0], together[:, b])
-
-
-def check_state_carries_on(variant: Variant, backend: str) -> None:
-    """Two parts of a sequence, the state handed over between them, are the whole."""
-    layer, weights, x = _layer(variant, backend), _weights(variant), _input()
-    whole, last = layer(x, weights)
-    first, state = layer(x[:2], weights)
-    second, end = layer(x[2:], weights, state)
-    _close(variant, "the output in two parts", torch.cat([first, second]), whole)
-    for one, other in zip(end, last, strict=True):
-        _close(variant, "the last state of two parts", one, other)
-
-
-def check_float32_follows_float64(variant: Variant, backend: str) -> None:
-    """Single precision gives what double precision does, to its own accuracy."""
-    layer, weights, x = _layer(variant, backend), _weights(variant), _input()
-    exact, _ = layer(x, weights)
-    single, _ = layer(x.float(), {key: value.float() for key, value in weights.items()})
-    _close(variant, "float32", single.double(), exact, rtol=1e-4, atol=1e-5)
+    require(variant, finite, "its gradients are not finite over 1,000 steps")
 
 
 CHECKS: tuple[Callable[[Variant], None], ...] = (
@@ -192,23 +127,6 @@ CHECKS: tuple[Callable[[Variant], None], ...] = (
     check_long_sequences_stay_finite,
     check_learns_scales,
 )
-CHECKS_OF_A_BACKEND: tuple[Callable[[Variant, str], None], ...] = (
-    check_shapes,
-    check_gradients,
-    check_every_weight_is_used,
-    check_sequences_do_not_touch,
-    check_state_carries_on,
-    check_float32_follows_float64,
-)
-
-
-def _require(variant: Variant, holds: bool, problem: str) -> None:
-    if not holds:
-        raise AssertionError(f"{variant.name}: {problem}")
-
-
-def _close(variant: Variant, what: str, found: torch.Tensor, expected: torch.Tensor, **tolerances: Any) -> None:
-    torch.testing.assert_close(found, expected, **tolerances, msg=lambda words: f"{variant.name}: {what}: {words}")
 
 
 def _term(term: str, M: int, N: int) -> int:
@@ -217,23 +135,6 @@ def _term(term: str, M: int, N: int) -> int:
     if match is None:
         raise AssertionError(f"{term!r} is no term of a parameter count")
     return int(match[1] or 1) * {"NM": N * M, "N^2": N * N, "N": N}[match[2]]
-
-
-def _layer(variant: Variant, backend: str) -> Layer:
-    return make_layer(variant.equations, variant.trace, variant.name, backend)
-
-
-def _weights(variant: Variant) -> dict[str, torch.Tensor]:
-    """Weights large enough that no gate stands near one half, in the stacks that a layer takes."""
-    generator = torch.Generator().manual_seed(0)
-    return {
-        stack.key: torch.randn(stack.sized(M, N), generator=generator, dtype=torch.float64).requires_grad_()
-        for stack in variant.trace.stacks
-    }
-
-
-def _input(T: int = T, B: int = B, M: int = M) -> torch.Tensor:
-    return torch.randn(T, B, M, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
 
 
 def _streams(variant: Variant) -> RandomStreams:
