@@ -32,9 +32,21 @@ def test_keeps_the_contract(variant: Variant, check: Callable[[Variant], None]) 
     check(variant)
 
 
-@every_variant
-@pytest.mark.parametrize("backend", ["reference", "cpu"])
-@pytest.mark.parametrize("check", CHECKS_OF_A_BACKEND, ids=lambda check: check.__name__)
+def on_backends() -> list[Any]:
+    """Every check of every variant on the compiled backend; on the reference, in the fast suite, one of each family."""
+    families = {variant.family: variant for variant in reversed(list(VARIANTS))}
+    found = []
+    for backend in ("cpu", "reference"):
+        for variant in VARIANTS:
+            fast = backend == "cpu" or families[variant.family] is variant
+            for check in CHECKS_OF_A_BACKEND:
+                marks = [] if fast else [pytest.mark.slow]
+                name = f"{check.__name__}-{backend}-{variant.name}"
+                found.append(pytest.param(variant, backend, check, marks=marks, id=name))
+    return found
+
+
+@pytest.mark.parametrize(("variant", "backend", "check"), on_backends())
 def test_keeps_the_contract_on_each_backend(
     variant: Variant, backend: str, check: Callable[[Variant, str], None]
 ) -> None:
