@@ -38,13 +38,8 @@ def measure(names: str, rounds: int) -> pd.DataFrame:
     """One row for each contender at each variant, size and batch."""
     tables = []
     for variant in VARIANTS.select(names.split(",")):
-<<<<<<< HEAD
-        engine, reason = choose_backend(variant.equations, variant.trace, variant.name, "auto")
-        if engine == "reference":
-=======
-        backend, reason = choose_engine(variant.trace, variant.name, "auto")
+        backend, reason = choose_backend(variant.equations, variant.trace, variant.name, "auto")
         if backend == "reference":
->>>>>>> 7aace1e (Training, tests and benchmarks follow the configuration's new names)
             print(reason)
             continue
         for batch in BATCHES:

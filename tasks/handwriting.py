@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ablate.data.files import file_fingerprint
 from ablate.definitions.dataset import Dataset, TargetPosition
 from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
+from ablate.files import file_fingerprint
 from tasks.sources.iam import fingerprint as iam_fingerprint
 from tasks.sources.iam import read_iam
 from tasks.sources.ink import dataset_of

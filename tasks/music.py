@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ablate.data.files import file_fingerprint
 from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
 from ablate.errors import UserError
+from ablate.files import file_fingerprint
 from tasks.sources.chorales import read_chorales
 from tasks.sources.pianoroll import KEYS, Roll, read_rolls, roll_of
 from tasks.sources.preparation import split_by_fifths

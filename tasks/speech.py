@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ablate.data.files import file_fingerprint, files_fingerprint
 from ablate.definitions.dataset import Dataset, TargetPosition
 from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
 from ablate.errors import UserError
+from ablate.files import file_fingerprint, files_fingerprint
 from tasks.baselines import most_frequent_class
 from tasks.sources import recordings, timit
 from tasks.sources.features import splits_of

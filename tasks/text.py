@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ablate.data.files import file_fingerprint, read_file
 from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, ProgressCallback, Settings, Task
 from ablate.errors import UserError
+from ablate.files import file_fingerprint, read_file
 
 LONGEST = 1_000_000  # characters of the embedded text
 SECTION = 5_000  # characters

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ablate.cell.engine import make_layer
+from ablate.cell.backend import make_layer
 from ablate.definitions.dataset import Sequences, TargetPosition
 from ablate.definitions.task import TASKS
 from ablate.definitions.variant import VARIANTS

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ablate.cell.language import tanh
-from ablate.cell.trace import trace
+from ablate.cell.tracer import trace
 from ablate.cell.typeset import text
 from ablate.definitions.loading import load_variants
 from ablate.definitions.variant import VARIANTS, Variant

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ablate.data.files import file_fingerprint
 from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.registry import Registry
 from ablate.definitions.scores import LOSSES, LOSSES_OF_CLASSES, SCORES, Direction, Loss
 from ablate.errors import UserError
+from ablate.files import file_fingerprint
 
 
 class ProgressCallback(Protocol):

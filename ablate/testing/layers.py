@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ablate.cell.engine import Layer, make_layer
+from ablate.cell.backend import Layer, make_layer
 from ablate.definitions.variant import Variant
 
 M, N, T, B = 4, 3, 5, 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ablate.cell.engine import make_layer
+from ablate.cell.backend import make_layer
 from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import Task
 from ablate.definitions.variant import Variant

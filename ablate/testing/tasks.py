@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ablate.cell.engine import make_layer
+from ablate.cell.backend import make_layer
 from ablate.data.load import task_data
 from ablate.data.validation import validate
 from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition, content_hash

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ablate.cell.engine import choose_engine
-from ablate.cell.trace import trace
+from ablate.cell.backend import choose_backend
+from ablate.cell.tracer import trace
 from ablate.cell.typeset import formula, latex, text
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.plan.random_streams import RandomStreams, TrialId
@@ -40,7 +40,7 @@ def check_variant(variant: Variant) -> None:
 
 def backends_of(variant: Variant) -> tuple[str, ...]:
     """The backends that can run a variant: always the reference, the compiled one where its equations allow."""
-    chosen, _ = choose_engine(variant.trace, variant.name, "cpu")
+    chosen, _ = choose_backend(variant.equations, variant.trace, variant.name, "cpu")
     return ("reference",) if chosen == "reference" else ("reference", chosen)
 
 

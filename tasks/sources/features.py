@@ -19,10 +19,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ablate.data.files import read_file
 from ablate.definitions.dataset import Sequences
 from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
+from ablate.files import read_file
 from tasks.sources.preparation import mean_and_std
 
 Item = TypeVar("Item")

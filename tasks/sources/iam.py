@@ -21,9 +21,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ablate.data.files import files_fingerprint, read_file
 from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
+from ablate.files import files_fingerprint, read_file
 from tasks.sources.ink import Line, Stroke, frames_of
 
 LISTS = {

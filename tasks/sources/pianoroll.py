@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ablate.data.files import read_file
 from ablate.definitions.dataset import SPLITS
 from ablate.errors import UserError
+from ablate.files import read_file
 
 Roll = npt.NDArray[np.uint8]  # (frames, 88)
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ablate.data.files import read_file
 from ablate.definitions.dataset import Dataset
 from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
+from ablate.files import read_file
 from tasks.sources.features import (
     FEATURES,
     Features,
