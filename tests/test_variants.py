@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ablate.cell.language import tanh
+from ablate.cell.language import exp, tanh
 from ablate.cell.tracer import trace
 from ablate.cell.typeset import text
 from ablate.definitions.loading import load_variants
@@ -125,7 +125,7 @@ def test_a_cell_from_outside_runs_the_suite(tmp_path: Path) -> None:
 
 def test_the_suite_tells_what_is_wrong() -> None:
     def unused(x: Any, y: Any, w: Any) -> Any:
-        return tanh(w.h(x, y)) + 0 * tanh(w.idle(x))
+        return tanh(w.h(x, y)) + exp(tanh(w.idle(x)) - 1000)  # which is 0
 
     same = replace(VARIANTS["SRN"], name="same", parent="SRN")
     with pytest.raises(AssertionError, match="same: it has the equations and initial weights of its parent SRN"):
