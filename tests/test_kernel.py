@@ -29,7 +29,9 @@ from ablate.cell.tracer import trace
 from ablate.cell.typeset import text
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.testing.backends import check_backend
-from tests.test_variants import every_variant, layer_of
+from ablate.testing.layers import layer_of
+
+every_variant = pytest.mark.parametrize("variant", list(VARIANTS), ids=lambda variant: variant.name)
 
 
 def assert_close(ours: torch.Tensor, theirs: torch.Tensor, relative: float) -> None:
@@ -71,12 +73,12 @@ def compare(equations: Trace, one: object, other: object, T: int, B: int, M: int
 @every_variant
 @pytest.mark.parametrize("N", [33, *(pytest.param(N, marks=pytest.mark.slow) for N in (1, 20, 200))])
 def test_equals_the_reference_over_a_thousand_steps(variant: Variant, N: int) -> None:
-    compare(variant.trace, layer_of(variant, "cpu"), layer_of(variant), T=1000, B=1, M=5, N=N)
+    compare(variant.trace, layer_of(variant, "cpu"), layer_of(variant, "reference"), T=1000, B=1, M=5, N=N)
 
 
 @every_variant
 def test_equals_the_reference_in_batches(variant: Variant) -> None:
-    compare(variant.trace, layer_of(variant, "cpu"), layer_of(variant), T=50, B=7, M=5, N=33)
+    compare(variant.trace, layer_of(variant, "cpu"), layer_of(variant, "reference"), T=50, B=7, M=5, N=33)
 
 
 @every_variant

@@ -8,9 +8,10 @@ import torchrecurrent
 from torch import Tensor
 
 from ablate.definitions.variant import VARIANTS, Variant
-from tests.test_variants import every_engine, layer_of, random_weights
+from ablate.testing.layers import layer_of, random_weights
 
 M, N, T, B = 6, 5, 20, 3
+every_backend = pytest.mark.parametrize("backend", ["reference", "cpu"])
 
 # Our maps in the order in which the library stacks its gates: input products, recurrent products, biases of each.
 LSTM = (torch.nn.LSTM, "NP", ["i", "f", "z", "o"], ["i", "f", "z", "o"])
@@ -27,9 +28,9 @@ def named(variant: Variant, stacks: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(("library", "name", "inputs", "recurrents"), [LSTM, GRU], ids=["LSTM", "GRU"])
-@every_engine
+@every_backend
 def test_equals_library(
-    library: type[torch.nn.Module], name: str, inputs: list[str], recurrents: list[str], engine: str
+    library: type[torch.nn.Module], name: str, inputs: list[str], recurrents: list[str], backend: str
 ) -> None:
     variant = VARIANTS[name]
     stacks = random_weights(variant, M, N)
@@ -50,7 +51,7 @@ def test_equals_library(
 
     x = torch.randn(T, B, M, dtype=torch.float64)
     x_ours, x_theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
-    y_ours, _ = layer_of(variant, engine)(x_ours, stacks)
+    y_ours, _ = layer_of(variant, backend)(x_ours, stacks)
     y_theirs, _ = theirs(x_theirs)
     torch.testing.assert_close(y_ours, y_theirs)
 
@@ -97,8 +98,8 @@ TORCHRECURRENT: dict[str, tuple[str, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("name", TORCHRECURRENT)
-@every_engine
-def test_equals_torchrecurrent(name: str, engine: str) -> None:
+@every_backend
+def test_equals_torchrecurrent(name: str, backend: str) -> None:
     variant = VARIANTS[name]
     cell, places = TORCHRECURRENT[name]
     theirs = getattr(torchrecurrent, f"{cell}Cell")(
@@ -113,7 +114,7 @@ def test_equals_torchrecurrent(name: str, engine: str) -> None:
             parameters[key].copy_(torch.cat(copied) if copied else torch.zeros_like(parameters[key]))
 
     x = torch.randn(T, B, M, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    y_ours, _ = layer_of(variant, engine)(x, stacks)
+    y_ours, _ = layer_of(variant, backend)(x, stacks)
     outputs, state = [], None
     for frame in x:
         state = theirs(frame, state)
