@@ -20,7 +20,8 @@ import torch
 from hypothesis import strategies as st
 
 from ablate.cell import language
-from ablate.cell.cpu.kernel import Kernel, compile_kernel
+from ablate.cell.cpu.compilation import compile_kernel
+from ablate.cell.cpu.kernel import Kernel
 from ablate.cell.cpu.layer import CompiledLayer
 from ablate.cell.reference import ReferenceLayer
 from ablate.cell.self_check import cases, check_layers

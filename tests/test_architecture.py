@@ -29,14 +29,12 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(file: Path, at_import_only: bool) -> Iterator[str]:
-    """What a file imports, as dotted names; type-checking imports are left out."""
+def imports(file: Path) -> Iterator[str]:
+    """What a file imports, as dotted names, inside functions too; type-checking imports are left out."""
     todo: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        if at_import_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -52,10 +50,9 @@ def room(module: str) -> str:
 
 
 def test_no_import_goes_in_a_circle() -> None:
+    """Nor one that a function makes late: that is for what is slow, not for what is upside down."""
     known = modules()
-    graph = {
-        name: {each for each in imports(file, True) if each in known and each != name} for name, file in known.items()
-    }
+    graph = {name: {each for each in imports(file) if each in known and each != name} for name, file in known.items()}
     # A package's __init__ is imported before its modules, which is no circle unless it imports them itself.
     try:
         tuple(TopologicalSorter(graph).static_order())
@@ -65,10 +62,9 @@ def test_no_import_goes_in_a_circle() -> None:
 
 @pytest.mark.parametrize("name", [name for name in modules() if name.startswith("ablate.")])
 def test_imports_go_one_way(name: str) -> None:
-    """Inside functions too: a late import is for what is slow, not for what is upside down."""
     file = modules()[name]
     assert room(name) in ROOMS, f"{name} is in no known room"
-    for imported in imports(file, at_import_only=False):
+    for imported in imports(file):
         if imported.startswith("ablate.") and room(imported):
             assert ROOMS.index(room(imported)) <= ROOMS.index(room(name)), f"{name} imports {imported}"
 
@@ -77,7 +73,7 @@ def test_the_library_imports_neither_variants_nor_tasks() -> None:
     """They are offered by entry points, as those of other packages are."""
     for name, file in modules().items():
         if name.startswith("ablate"):
-            for imported in imports(file, at_import_only=False):
+            for imported in imports(file):
                 assert imported.split(".")[0] not in ("variants", "tasks", "benchmarks", "tests"), f"{name}: {imported}"
 
 

@@ -15,7 +15,7 @@ from ablate.cell.backend import BACKENDS, choose_backend, load_backend
 from ablate.cell.cpu.backend import prepare_kernel
 from ablate.cell.cpu.cache_path import is_ready
 from ablate.cell.cpu.codegen import generate
-from ablate.cell.cpu.kernel import compile_kernel
+from ablate.cell.cpu.compilation import compile_kernel
 from ablate.cell.cpu.layer import CompiledLayer
 from ablate.cell.cpu.primitives import compiled
 from ablate.cell.cpu.primitives import exp as kernel_exp
@@ -228,7 +228,7 @@ def test_a_kernel_that_disagrees_is_not_admitted(tmp_path: Path, monkeypatch: py
         return generate(program, name).replace("type(0.5)", "type(0.501)")
 
     traced = trace(right, "right")
-    monkeypatch.setattr("ablate.cell.cpu.kernel.generate", wrong)
+    monkeypatch.setattr("ablate.cell.cpu.compilation.generate", wrong)
     monkeypatch.setattr("ablate.cell.cpu.backend.kernel_folder", lambda: tmp_path)
     for _ in range(2):  # the second time it is in the cache, and still not ready
         backend, reason = choose_backend(right, traced, "right", "auto")

@@ -29,7 +29,7 @@ def prepare_kernel(equations: Callable[..., Any], trace: Trace, name: str) -> Ke
         CannotLowerError: the equations hold something that no kernel is made for.
         KernelDisagreesError: the kernel does not compute what the equations say.
     """
-    from ablate.cell.cpu.kernel import compile_kernel  # brings the compiler
+    from ablate.cell.cpu.compilation import compile_kernel  # brings the compiler
 
     return compile_kernel(equations, trace, name, kernel_folder())
 
@@ -44,7 +44,7 @@ def prepare(equations: Callable[..., Any], trace: Trace, name: str) -> str:
 
     A fault of the compiler stops no other variant, so that every exception becomes a reason.
     """
-    from ablate.cell.cpu.kernel import KernelDisagreesError
+    from ablate.cell.cpu.compilation import KernelDisagreesError
     from ablate.cell.derivatives import CannotLowerError
 
     try:
