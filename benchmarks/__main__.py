@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ablate.execution.processes import one_thread_each
+from ablate.execution.processes import limit_library_threads
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
         "--out", type=Path, default=Path(__file__).parent / "results", help="folder for CSV and figures"
     )
     options = parser.parse_args()
-    one_thread_each()  # for every contender
+    limit_library_threads()  # for every contender
     import torch
 
     from ablate.errors import UserError

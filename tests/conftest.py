@@ -17,11 +17,11 @@ import pytest
 from filelock import FileLock
 
 from ablate.cli.main import main
-from ablate.execution.processes import one_thread_each
+from ablate.execution.processes import limit_library_threads
 
 ROOT = Path(__file__).parent.parent
 
-one_thread_each()  # as a worker does: pytest's own processes share the cores
+limit_library_threads()  # as a worker does: pytest's own processes share the cores
 
 # Parsed data and compiled kernels are kept between runs of the tests, and apart from the user's own.
 os.environ.setdefault("ABLATE_CACHE", str(ROOT / ".pytest_cache" / "ablate"))

@@ -67,12 +67,12 @@ def test_no_row_is_lost_by_kills_between_any_two_steps(
         elif what == 1 and table.file.exists():
             with table.file.open("a", encoding="utf-8") as stream:
                 stream.write("a,1,0.7"[: generator.integers(1, 7)])  # a write that a kill cut short
-            table.tidy()
+            table.compact()
         else:
             with monkeypatch.context() as patch:
                 patch.setattr(Path, "replace", killed_before_rename)
                 with suppress(KilledError):
-                    table.tidy()
+                    table.compact()
         assert held(small_table(tmp_path)) == wanted
     assert list((tmp_path / "t").glob("part-*.parquet")), "nothing was sealed"
 
@@ -82,7 +82,7 @@ def test_a_sealed_study_reads_as_an_open_one(study: Path, tmp_path: Path, monkey
     shutil.copytree(study / "results" / "s", tmp_path / "s")
     monkeypatch.setattr(stored_table, "SEAL_ROWS", 3)
     after = StudyTables(tmp_path / "s")
-    after.tidy()
+    after.compact()
     assert (tmp_path / "s" / "curves" / "part-00000.parquet").exists()
     assert (tmp_path / "s" / "curves.csv").read_text().count("\n") == 1
     key = ["task", "variant", "index"]

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 
 from ablate.cell.backend import choose_backend, ready_backend
-from ablate.execution.processes import follow_parent
+from ablate.execution.processes import exit_with_parent
 from ablate.execution.progress import ProgressDisplay
 from ablate.plan.config import Config
 from ablate.plan.study_plan import StudyPlan, make_plan
@@ -23,7 +23,7 @@ def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str
     if not names:
         return backends
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(plan.config.workers, len(names)), context, follow_parent) as pool:
+    with ProcessPoolExecutor(min(plan.config.workers, len(names)), context, exit_with_parent) as pool:
         futures = {pool.submit(_choose, name, plan.config): name for name in names}
         for done, future in enumerate(as_completed(futures)):
             progress.step("compiling kernels", done + 1, len(names))

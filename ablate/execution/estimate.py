@@ -15,7 +15,7 @@ from ablate.definitions.dataset import Dataset, Sequences
 from ablate.definitions.task import Task
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
-from ablate.execution.processes import compute_as_worker, follow_parent, one_thread_each
+from ablate.execution.processes import configure_torch, exit_with_parent, limit_library_threads
 from ablate.plan.config import Config
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan, make_plan
@@ -37,10 +37,10 @@ def estimate(plan: StudyPlan) -> tuple[float, dict[str, Costs]]:
     Raises:
         UserError: the data cannot be read, or the process died.
     """
-    one_thread_each()
+    limit_library_threads()
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(1, context, follow_parent) as pool:
+        with ProcessPoolExecutor(1, context, exit_with_parent) as pool:
             sizes, costs = pool.submit(_measure, plan.config).result()
     except UserError:
         raise
@@ -48,34 +48,38 @@ def estimate(plan: StudyPlan) -> tuple[float, dict[str, Costs]]:
         raise UserError(f"the time cannot be measured: {type(error).__name__}: {error}") from None
     total = 0.0
     trials = plan.trials()
-    looked_at = _some(trials)
+    looked_at = _sample_of(trials)
     for trial in looked_at:
         N = int(plan.hyperparameters(trial)["hidden_size"])
         known = costs[trial.task]
         logarithm = np.interp(math.log(N), [math.log(size) for size, _ in known], [math.log(cost) for _, cost in known])
         M = sizes[trial.task]
-        total += math.exp(logarithm) * _work(VARIANTS[trial.variant], M, N) / _work(VARIANTS[MEASURED_VARIANT], M, N)
+        total += (
+            math.exp(logarithm)
+            * _operations(VARIANTS[trial.variant], M, N)
+            / _operations(VARIANTS[MEASURED_VARIANT], M, N)
+        )
     return total * len(trials) / len(looked_at), costs
 
 
-def _some(trials: list[TrialId]) -> list[TrialId]:
+def _sample_of(trials: list[TrialId]) -> list[TrialId]:
     if len(trials) <= TRIALS:
         return trials
     return [trials[k] for k in np.random.default_rng(0).choice(len(trials), TRIALS, replace=False)]
 
 
-def _work(variant: Variant, M: int, N: int) -> int:
+def _operations(variant: Variant, M: int, N: int) -> int:
     return sum(variant.trace.operations(M, N))
 
 
 def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
     """For each task the size of its input, and the cost of a trial at the smallest, middle and largest hidden size."""
-    compute_as_worker()
+    configure_torch()
     plan = make_plan(config)
     sizes, costs = {}, {}
     for task in plan.tasks:
         data = task_data(plan, task, lambda what, done, total: None)
-        trials = _some([trial for trial in plan.trials() if trial.task == task.name])
+        trials = _sample_of([trial for trial in plan.trials() if trial.task == task.name])
         drawn = [int(plan.hyperparameters(trial)["hidden_size"]) for trial in trials]
         chosen = {min(drawn), round(math.sqrt(min(drawn) * max(drawn))), max(drawn)}
         sizes[task.name] = data.input_size
@@ -96,7 +100,7 @@ def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     network = make_network(task_config, data, variant, layer, hyperparameters)
     network.initialise(plan.streams(trial), task_config.training, int(data.splits["train"].lengths.max()))
     optimiser = make_optimiser(network.parameters, hyperparameters, task_config.training)
-    few = {split: _first(sequences) for split, sequences in data.splits.items()}
+    few = {split: _first_sequences(sequences) for split, sequences in data.splits.items()}
     part = Dataset(few, "", data.input_size, data.output_size, hash="not needed")
 
     def train() -> None:
@@ -115,7 +119,7 @@ def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     return float(task_config.training.epochs * epoch + judging * test)
 
 
-def _first(sequences: Sequences) -> Sequences:
+def _first_sequences(sequences: Sequences) -> Sequences:
     """The first sequences, up to FRAMES frames, but at least one."""
     count = max(1, int(np.searchsorted(np.cumsum(sequences.lengths), FRAMES, side="right")))
     return sequences.first(count)

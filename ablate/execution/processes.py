@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from multiprocessing import parent_process
 
 
-def one_thread_each() -> None:
+def limit_library_threads() -> None:
     """Let the numerical libraries of this process and its children use one thread; they read this when imported."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     os.environ.update(dict.fromkeys(names, "1"))
 
 
-def compute_as_worker() -> None:
+def configure_torch() -> None:
     """Set PyTorch, which this imports, for the small arrays of a trial."""
     import torch
 
@@ -26,13 +26,13 @@ def compute_as_worker() -> None:
 
 
 @contextmanager
-def computing_in_this_process() -> Iterator[None]:
+def torch_configured() -> Iterator[None]:
     """Compute as a worker does, so that a trial gives the same numbers here, and leave PyTorch as it was."""
-    one_thread_each()
+    limit_library_threads()
     import torch
 
     threads = torch.get_num_threads()
-    compute_as_worker()
+    configure_torch()
     try:
         yield
     finally:
@@ -64,7 +64,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def follow_parent() -> None:
+def exit_with_parent() -> None:
     """Leave Ctrl-C to the parent, and end with it, however that one ends.
 
     Ctrl-C reaches every process of a terminal; the parent alone decides what it means.

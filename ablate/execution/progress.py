@@ -35,11 +35,11 @@ class _TrialCounts:
         if validation is not None and validation == validation:
             self.best = validation if self.best is None else self.better(self.best, validation)
 
-    def cells(self) -> list[str]:
+    def table_cells(self) -> list[str]:
         best = "" if self.best is None else f"{self.best:.3f}"
         return [f"{self.done}/{self.total}", str(self.failed or ""), str(self.diverged or ""), best]
 
-    def words(self) -> str:
+    def summary(self) -> str:
         parts = [f"{self.done}/{self.total}"]
         parts += [f"{count} {what}" for count, what in ((self.failed, "failed"), (self.diverged, "diverged")) if count]
         return ", ".join(parts + ([f"best {self.best:.3f}"] if self.best is not None else []))
@@ -114,7 +114,7 @@ class ProgressDisplay:
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        self._console.print("; ".join(part for part in (self._all.words(), self._left()) if part), markup=False)
+        self._console.print("; ".join(part for part in (self._all.summary(), self._left()) if part), markup=False)
 
     def _draw(self) -> Group:
         table = Table(box=None, pad_edge=False)
@@ -123,8 +123,8 @@ class ProgressDisplay:
         for name in ("failed", "diverged", "best validation"):
             table.add_column(name, justify="right")
         for (task, variant), count in self._shown():
-            table.add_row(task, variant, *count.cells())
-        return Group(table, Text(f"{self._all.words()}  {self._left()}"))
+            table.add_row(task, variant, *count.table_cells())
+        return Group(table, Text(f"{self._all.summary()}  {self._left()}"))
 
     def _shown(self) -> list[tuple[tuple[str, str], _TrialCounts]]:
         """Every task and variant, or, where the terminal is too small for them, every task."""

@@ -55,7 +55,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
         folder.open(config, fresh)
         metadata["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
         folder.write_metadata(merge_metadata(folder.metadata(), metadata))
-        folder.tables.tidy()
+        folder.tables.compact()
         missing = _missing(plan, folder)
         if not missing and folder.report_is_current:
             progress.print_line(f"study {folder.name!r} is complete: {len(plan.trials())} trials; nothing to train")
@@ -137,4 +137,4 @@ def _run(
         raise
     finally:
         executor.stop()
-        folder.tables.tidy()
+        folder.tables.compact()

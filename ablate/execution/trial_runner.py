@@ -40,7 +40,7 @@ class TrialRunner:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             return failed_trial(plan, trial, reason, traceback.format_exc())
         row = {
-            **_row(plan, trial),
+            **_empty_row(plan, trial),
             "state": outcome.state,
             "validation": outcome.validation,
             "test": outcome.test,
@@ -71,10 +71,10 @@ class TrialRunner:
 
 def failed_trial(plan: StudyPlan, trial: TrialId, reason: str, trace: str = "") -> TrialResult:
     """The result of a trial that ended by an exception, or with its process."""
-    return TrialResult(trial, {**_row(plan, trial), "state": "failed", "reason": reason}, traceback=trace)
+    return TrialResult(trial, {**_empty_row(plan, trial), "state": "failed", "reason": reason}, traceback=trace)
 
 
-def _row(plan: StudyPlan, trial: TrialId) -> dict[str, Any]:
+def _empty_row(plan: StudyPlan, trial: TrialId) -> dict[str, Any]:
     """The row of a trial of which nothing is known but its place and its hyperparameters."""
     return {
         "task": trial.task,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
-from ablate.execution.processes import compute_as_worker, follow_parent
+from ablate.execution.processes import configure_torch, exit_with_parent
 from ablate.execution.trial_runner import TrialRunner
 from ablate.plan.config import Config
 from ablate.plan.study_plan import make_plan
@@ -18,8 +18,8 @@ def run_worker(connection: Connection, config: Config, backends: dict[str, str])
         connection: gives trials and takes results; the first thing sent is None, when the worker is ready.
         backends: the backend of each variant.
     """
-    follow_parent()
-    compute_as_worker()
+    exit_with_parent()
+    configure_torch()
     runner = TrialRunner(replace(make_plan(config), backends=backends))
     connection.send(None)
     while (trial := connection.recv()) is not None:

@@ -71,7 +71,7 @@ def variant_metadata(variant: Variant) -> VariantMetadata:
         equations=latex(variant.trace),
         family=variant.family,
         parent=variant.parent,
-        difference=_difference(variant),
+        difference=_difference_from_parent(variant),
         initial={weight: str(initial) for weight, initial in variant.initial.items()},
         parameters=formula(variant.trace),
         states=len(variant.trace.states),
@@ -79,7 +79,7 @@ def variant_metadata(variant: Variant) -> VariantMetadata:
     )
 
 
-def _difference(variant: Variant) -> list[tuple[str, str]]:
+def _difference_from_parent(variant: Variant) -> list[tuple[str, str]]:
     parent = VARIANTS[variant.parent] if variant.parent else variant
     return difference(latex(variant.trace), latex(parent.trace))
 

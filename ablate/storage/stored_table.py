@@ -39,7 +39,7 @@ class StoredTable:
         columns: in the order of the file.
         key: the columns that tell rows apart; of rows with the same key the last counts.
         renamed: today's names of columns that had another one in files of older versions.
-        seal_rows: how many rows the CSV file may hold before `tidy` seals them; SEAL_ROWS if left out.
+        seal_rows: how many rows the CSV file may hold before `compact` seals them; SEAL_ROWS if left out.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class StoredTable:
             stream.flush()
             os.fsync(stream.fileno())
 
-    def tidy(self, keep: pd.DataFrame | None = None) -> None:
+    def compact(self, keep: pd.DataFrame | None = None) -> None:
         """Sort the CSV file by key and drop what a kill has left half-written; seal it if it has grown long.
 
         Args:

@@ -92,12 +92,12 @@ class StudyTables:
         self._curves.append([[*key, *row] for row in curve])
         self._trials.append([[trial.get(name) for name in self._trials.names]])
 
-    def tidy(self) -> None:
+    def compact(self) -> None:
         """Put every table in the order of its key, without what a kill has left half-written."""
         if self._samples.file.exists():
-            self._samples.tidy()
-        self._curves.tidy(keep=self.trials().filter(KEY))
-        self._trials.tidy()
+            self._samples.compact()
+        self._curves.compact(keep=self.trials().filter(KEY))
+        self._trials.compact()
 
 
 def trial_ids(table: pd.DataFrame) -> list[TrialId]:

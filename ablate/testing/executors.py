@@ -77,10 +77,10 @@ def example_plan(jobs: int = 2) -> StudyPlan:
 
 
 def _here(plan: StudyPlan, trials: list[TrialId]) -> dict[TrialId, TrialResult]:
-    from ablate.execution.processes import computing_in_this_process
+    from ablate.execution.processes import torch_configured
 
     runner = TrialRunner(plan)
-    with computing_in_this_process():
+    with torch_configured():
         return {trial: runner.run(trial) for trial in trials}
 
 

@@ -58,7 +58,7 @@ def _forward(program: Program) -> str:
     write, code, layout = SourceWriter(), Expressions(), Layout(program)
     parameters = ["values", "states", "saved_for_backward", *layout.parameters]
     with write.block(f"def forward({', '.join(parameters)}):"):
-        layout.sizes(write)
+        layout.write_sizes(write)
         write(CONSTANTS)
         with write.block("for t in range(T):"):
             for stage in program.stages:
@@ -68,9 +68,9 @@ def _forward(program: Program) -> str:
                 with write.block("for b in range(B):"):
                     own = {each.symbol for each in stage.assignments}
                     read = _free(each.expression for each in stage.assignments) - own
-                    layout.name_rows(write, read | own)
+                    layout.write_rows(write, read | own)
                     with write.block("for n in range(N):"):
-                        layout.load(write, read)
+                        layout.write_loads(write, read)
                         for each in stage.assignments:
                             write(f"{identifier(each.symbol)} = {code(each.expression)}")
                         for each in stage.assignments:
@@ -99,7 +99,7 @@ class _BackwardWriter:
         write, layout, program = self.write, self.layout, self.program
         parameters = ["d_values", "d_vectors", "d_state", "d_outputs", "values", "states", "saved_for_backward"]
         with write.block(f"def backward({', '.join([*parameters, *layout.parameters])}):"):
-            layout.sizes(write)
+            layout.write_sizes(write)
             write(CONSTANTS, "d_previous = np.zeros_like(d_state)")
             if self.cross_stage:
                 write(f"d_cross_stage = np.zeros(({len(self.cross_stage)}, B, N), values.dtype)")
@@ -131,11 +131,11 @@ class _BackwardWriter:
         updates = [update for each in stage.assignments for update in each.updates]
         targets = {update.of for update in updates}
         read = _free(update.value for update in updates) - {adjoint(symbol) for symbol in own}
-        layout.name_rows(write, read)
+        layout.write_rows(write, read)
         for symbol in sorted(targets & set(layout.maps), key=str):
             write(f"row_{identifier(adjoint(symbol))} = {layout.map_row('d_values', symbol)}")
         with write.block("for n in range(N):"):
-            layout.load(write, read)
+            layout.write_loads(write, read)
             started = self._arriving(own)
             for each in reversed(stage.assignments):
                 for update in each.updates:

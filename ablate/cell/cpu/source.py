@@ -127,7 +127,7 @@ class Layout:
             return f"w_{identifier(symbol)}[n]"
         return f"row_{identifier(symbol)}[n]" if self._has_row(symbol) else None
 
-    def name_rows(self, write: SourceWriter, symbols: Iterable[sympy.Symbol]) -> None:
+    def write_rows(self, write: SourceWriter, symbols: Iterable[sympy.Symbol]) -> None:
         """Name the rows of the arrays in which the symbols lie."""
         for symbol in sorted(symbols, key=str):
             if symbol in self.maps:
@@ -135,12 +135,12 @@ class Layout:
             elif self._has_row(symbol):
                 write(f"row_{identifier(symbol)} = {self.over_batch(symbol)}[b]")
 
-    def load(self, write: SourceWriter, symbols: Iterable[sympy.Symbol]) -> None:
+    def write_loads(self, write: SourceWriter, symbols: Iterable[sympy.Symbol]) -> None:
         """Read the symbols' values at (t, b, n)."""
         for symbol in sorted(symbols, key=str):
             write(f"{identifier(symbol)} = {self.element(symbol)}")
 
-    def sizes(self, write: SourceWriter) -> None:
+    def write_sizes(self, write: SourceWriter) -> None:
         """Name T, B and N."""
         write("T, B, width = values.shape", f"N = width // {len(self.maps)}")
 

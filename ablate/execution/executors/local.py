@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 
 from ablate.errors import UserError
 from ablate.execution.executor import TrialResult
-from ablate.execution.processes import one_thread_each
+from ablate.execution.processes import limit_library_threads
 from ablate.execution.trial_runner import failed_trial
 from ablate.execution.worker import run_worker
 from ablate.plan.random_streams import TrialId
@@ -47,7 +47,7 @@ class LocalExecutor:
             UserError: a worker cannot start; its output is above.
         """
         waiting = deque(trials)
-        one_thread_each()
+        limit_library_threads()
         self._workers = [self._start() for _ in range(min(self._size, len(waiting)))]
         while self._workers:
             by_connection = {worker.connection: worker for worker in self._workers}

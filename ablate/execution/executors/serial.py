@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ablate.execution.executor import TrialResult
-from ablate.execution.processes import computing_in_this_process
+from ablate.execution.processes import torch_configured
 from ablate.execution.trial_runner import TrialRunner
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
@@ -24,7 +24,7 @@ class SerialExecutor:
         for trial in trials:
             if self._stopped:
                 return
-            with computing_in_this_process():
+            with torch_configured():
                 result = self._runner.run(trial)
             yield result
 
