@@ -25,7 +25,10 @@ _COLUMNS = [
 def trial_counts(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row for every task and variant of the plan.
 
-    Columns: task, variant, the numbers of trials expected, completed, diverged, failed, and missing.
+    Columns:
+        expected: trials that the plan asks for.
+        completed, diverged, failed: trials that ended so.
+        missing: trials that have not ended.
     """
     found = tables["scored_trials"].groupby(["task", "variant", "state"]).size().to_dict()
     expected = results.expected_trials
@@ -41,12 +44,15 @@ def trial_counts(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> p
 def summary(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row for each task and variant that was tried.
 
-    - `completed`, `diverged`, `failed`: trials in each state.
-    - `best_*`: the best completed trial by validation, the honest choice: its index, scores, hyperparameters.
-    - `median_*`: the trial in the middle by `score`, diverged ones last; with an even number the better of the
-      middle two, so that it is always a trial that was run.
-    - `parameters`: mean weights of the scored trials. `mean_seconds`: wall time of a completed trial;
-      `total_seconds`: of all trials, whatever became of them.
+    Columns:
+        completed, diverged, failed: trials that ended so.
+        best_*: the best completed trial by validation, the honest choice: its index, state, scores, best epoch, number
+            of epochs, number of weights and hyperparameters.
+        median_*: the same of the trial in the middle by score, diverged ones last; with an even number the better of
+            the middle two, so that it is always a trial that was run.
+        parameters: mean number of weights of the scored trials.
+        mean_seconds: mean wall time of a completed trial.
+        total_seconds: wall time of all trials, whatever became of them.
     """
     rows = []
     for (task, variant), group in groups(tables["scored_trials"], "task", "variant"):
@@ -66,7 +72,7 @@ def summary(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Dat
 
 @analysis("failures")
 def failures(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The trials that ended in an error. Columns: task, variant, index, reason."""
+    """The trials that ended in an error, with its first line as the reason."""
     return where(tables["scored_trials"], state="failed").filter(["task", "variant", "index", "reason"])
 
 

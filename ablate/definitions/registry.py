@@ -58,7 +58,7 @@ class Registry(Generic[E]):
                 "ablate is not installed in this environment: run `python -m pip install -e .` in its clone"
             )
         try:
-            # Two installations of this project, under an old name and today's, offer the same modules: each counts once.
+            # An installation under an old name and one under today's offer the same modules: each counts once.
             once = {(each.name, each.value): each for each in offered}.values()
             for each in sorted(once, key=lambda each: each.name != OWN):
                 self._import(each)
