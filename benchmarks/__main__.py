@@ -20,9 +20,7 @@ def main() -> int:
     parser.add_argument("which", nargs="*", choices=[[], "step", "epoch", "sweep"], help="default: all three")
     parser.add_argument("--variants", default="all", help="for the step: all, groups or names (default: all)")
     parser.add_argument("--rounds", type=int, default=11, help="how often each contender has its turn (default: 11)")
-    parser.add_argument(
-        "--out", type=Path, default=RESULTS, help="folder for CSV and figures"
-    )
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for CSV and figures")
     options = parser.parse_args()
     one_thread_each()  # for every contender
     import torch

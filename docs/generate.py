@@ -73,7 +73,9 @@ def command_line() -> str:
         if not actions:
             continue
         title = "others" if group.title in (None, "options") else group.title
-        rows = [(code(" ".join([", ".join(each.option_strings), *_metavar(each)])), each.help or "") for each in actions]
+        rows = [
+            (code(" ".join([", ".join(each.option_strings), *_metavar(each)])), each.help or "") for each in actions
+        ]
         parts.append((title, f"**{str(title).capitalize()}**\n\n{table(('option', 'meaning'), rows)}"))
     return "\n\n".join(text for title, text in sorted(parts, key=lambda part: part[0] == "others"))
 
@@ -147,7 +149,9 @@ def variants() -> str:
             for each in VARIANTS
             if each.family == family
         ]
-        parts.append(f"### {family_title(family)}\n\n{table(('name', 'what it is', 'parent', 'weights', 'source'), rows)}")
+        parts.append(
+            f"### {family_title(family)}\n\n{table(('name', 'what it is', 'parent', 'weights', 'source'), rows)}"
+        )
     return "\n\n".join([*parts, "### Groups\n\n" + _groups(VARIANTS)])
 
 
@@ -240,7 +244,9 @@ def meanings(analysis: str, frame: Any, known: Mapping[str, str]) -> dict[str, s
     common = {column.name: column.meaning for column in TRIAL_COLUMNS}
     found: dict[str, str] = {}
     for column in frame.columns:
-        own = [meaning for pattern, meaning in known.items() if fnmatchcase(column, pattern)]
+        own = [
+            _own_meaning(column, pattern, known[pattern], common) for pattern in known if fnmatchcase(column, pattern)
+        ]
         if not own and column not in common:
             raise ValueError(f"the docstring of the analysis {analysis!r} does not explain its column {column!r}")
         found[column] = own[0] if own else common[column]
@@ -248,6 +254,12 @@ def meanings(analysis: str, frame: Any, known: Mapping[str, str]) -> dict[str, s
         if not any(fnmatchcase(column, pattern) for column in frame.columns):
             raise ValueError(f"the docstring of the analysis {analysis!r} explains {pattern!r}, which is no column")
     return found
+
+
+def _own_meaning(column: str, pattern: str, meaning: str, common: Mapping[str, str]) -> str:
+    """What a docstring says of a column; `best_*: of the best trial.` goes before what the rest of the name means."""
+    rest = common.get(column.removeprefix(pattern.removesuffix("*"))) if pattern.endswith("*") else None
+    return f"{meaning.rstrip('.')}: {rest}" if rest else meaning
 
 
 def figures() -> str:

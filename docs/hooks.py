@@ -11,7 +11,7 @@ FIGURES = "results/example/report/figures/"
 
 def on_files(files: Any, config: Any) -> Any:
     """The figures of the example study are pages' pictures too."""
-    from mkdocs.structure.files import File
+    from mkdocs.structure.files import File  # pyright: ignore[reportMissingImports]  with the extra docs
 
     for picture in sorted((ROOT / FIGURES).glob("*.png")):
         files.append(File.generated(config, f"figures/{picture.name}", abs_src_path=str(picture)))

@@ -27,7 +27,8 @@ def axis_limits(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
 
     Columns:
         set: all scored trials, or the best of them by validation.
-        low, high: the ends of the range, in the task's unit.
+        low: the lower end of the range, in the task's unit.
+        high: its upper end.
         baseline: the test score without learning; empty where it is not known.
     """
     rows = []
@@ -43,10 +44,11 @@ def curve_axis_limits(results: StudyResults, tables: Mapping[str, pd.DataFrame])
     """The range of validation scores worth showing for each task's curves.
 
     All the best epochs that beat the constant predictor with some room above, and three fifths of all the
-    epochs: the first few start far away and may leave the panel, save where there are `FEW_EPOCHS` at most.
+    epochs: the first few start far away and may leave the panel, save where there are so few that all are shown.
 
     Columns:
-        low, high: the ends of the range, in the task's unit.
+        low: the lower end of the range, in the task's unit.
+        high: its upper end.
         baseline: the test score without learning; empty where it is not known.
     """
     rows = []

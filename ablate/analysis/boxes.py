@@ -27,9 +27,12 @@ def boxes(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataF
         set: all scored trials, or the best of them by validation.
         n: trials in the set.
         diverged: those among them that diverged.
-        min, max: the lowest and the highest score.
-        q1, median, q3: quartiles of the score, linear between trials.
-        mean: mean score.
+        min: the lowest score.
+        q1: the score's lower quartile, linear between trials.
+        median: its median.
+        mean: its mean.
+        q3: its upper quartile.
+        max: the highest score.
         parameters: mean number of weights.
         verdict: as in `comparisons`, or "reference" for the reference itself.
         p_holm: as in `comparisons`; empty for the reference.

@@ -35,10 +35,13 @@ def comparisons(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
 
     Columns:
         reference: the variant that this one is compared with.
-        n, n_reference: trials of the variant, and of the reference.
-        mean, mean_reference: their mean scores.
+        n: trials of the variant.
+        n_reference: trials of the reference.
+        mean: mean score of the variant.
+        mean_reference: mean score of the reference.
         difference: the variant's mean less that of the reference.
-        low, high: the 95 % confidence interval of the difference, not corrected for the number of comparisons.
+        low: lower end of the 95 % confidence interval of the difference, not corrected for the number of comparisons.
+        high: its upper end.
         t: the statistic of Welch's test; empty where there is no test.
         df: its degrees of freedom by Welch and Satterthwaite.
         p: its two-sided p-value.

@@ -27,7 +27,9 @@ def trial_counts(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> p
 
     Columns:
         expected: trials that the plan asks for.
-        completed, diverged, failed: trials that ended so.
+        completed: trials whose losses were finite to the end.
+        diverged: trials that ended with a loss that is not finite.
+        failed: trials that ended by an exception, or with their worker.
         missing: trials that have not ended.
     """
     found = tables["scored_trials"].groupby(["task", "variant", "state"]).size().to_dict()
@@ -44,12 +46,19 @@ def trial_counts(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> p
 def summary(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row for each task and variant that was tried.
 
+    The best trial is the best completed one by validation, the honest choice. The median trial is the one in the
+    middle by score, diverged ones last; with an even number the better of the middle two, so that it was run.
+
     Columns:
-        completed, diverged, failed: trials that ended so.
-        best_*: the best completed trial by validation, the honest choice: its index, state, scores, best epoch, number
-            of epochs, number of weights and hyperparameters.
-        median_*: the same of the trial in the middle by score, diverged ones last; with an even number the better of
-            the middle two, so that it is always a trial that was run.
+        completed: trials whose losses were finite to the end.
+        diverged: trials that ended with a loss that is not finite.
+        failed: trials that ended by an exception, or with their worker.
+        best_score: of the best trial: what it counts as, see `scored_trials`.
+        best_epoch: of the best trial: its best epoch by validation, from 1.
+        best_*: of the best trial.
+        median_score: of the median trial: what it counts as, see `scored_trials`.
+        median_epoch: of the median trial: its best epoch by validation, from 1.
+        median_*: of the median trial.
         parameters: mean number of weights of the scored trials.
         mean_seconds: mean wall time of a completed trial.
         total_seconds: wall time of all trials, whatever became of them.
