@@ -8,12 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ablate.__about__ import __version__
+
 if TYPE_CHECKING:
     from ablate.definitions.variant import variant
 
 _HOMES = {"variant": "ablate.definitions.variant"}
 
-__all__ = ["variant"]
+__all__ = ["__version__", "variant"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Run the benchmarks, print their tables, and write each as CSV with a figure.
+"""Run the benchmarks, print their tables, write each as CSV with a figure, and the page of them, docs/benchmarks.md.
 
 python -m benchmarks                  everything, about a quarter of an hour
 python -m benchmarks step --variants V,NP,GRU
@@ -12,26 +12,27 @@ from pathlib import Path
 
 from ablate.execution.processes import limit_library_threads
 
+RESULTS = Path(__file__).parent / "results"
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the benchmarks.")
     parser.add_argument("which", nargs="*", choices=[[], "step", "epoch", "sweep"], help="default: all three")
     parser.add_argument("--variants", default="all", help="for the step: all, groups or names (default: all)")
     parser.add_argument("--rounds", type=int, default=11, help="how often each contender has its turn (default: 11)")
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent / "results", help="folder for CSV and figures"
-    )
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for CSV and figures")
     options = parser.parse_args()
     limit_library_threads()  # for every contender
     import torch
 
     from ablate.errors import UserError
-    from benchmarks import epoch, step, sweep
+    from benchmarks import epoch, page, step, sweep
     from benchmarks.measure import machine
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "machine.txt").write_text(machine() + "\n", encoding="utf-8")
     print(machine(), flush=True)
     try:
         for name in options.which or ("step", "epoch", "sweep"):
@@ -44,6 +45,8 @@ def main() -> int:
     except UserError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
+    if options.out.resolve() == RESULTS.resolve():
+        page.write(options.out)
     return 0
 
 

@@ -17,13 +17,19 @@ FEW_EPOCHS = 5  # up to this many, a curve is shown whole
 
 @analysis("axis_limits")
 def axis_limits(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The range of scores worth showing for each task and set: columns task, set, low, high, baseline.
+    """The range of scores worth showing for each task and set.
 
     Random search tries learning rates at which nothing is learnt, and one such score can be seven times the
     best. So the range runs from the best score to the worst within the far fence of a box plot (the upper quartile
     plus three times the distance between quartiles) that still beats the constant predictor, where any does. Half of
     all the trials are in it in any case. Where the baseline comes from theory, the range runs to the baseline: how far
     below it a score lies says what was learnt.
+
+    Columns:
+        set: all scored trials, or the best of them by validation.
+        low: the lower end of the range, in the task's unit.
+        high: its upper end.
+        baseline: the test score without learning; empty where it is not known.
     """
     rows = []
     for (task, name), group in groups(tables["trial_sets"], "task", "set"):
@@ -35,10 +41,15 @@ def axis_limits(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
 
 @analysis("curve_axis_limits")
 def curve_axis_limits(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The range of validation scores worth showing for each task's curves: columns task, low, high, baseline.
+    """The range of validation scores worth showing for each task's curves.
 
     All the best epochs that beat the constant predictor with some room above, and three fifths of all the
-    epochs: the first few start far away and may leave the panel, save where there are `FEW_EPOCHS` at most.
+    epochs: the first few start far away and may leave the panel, save where there are so few that all are shown.
+
+    Columns:
+        low: the lower end of the range, in the task's unit.
+        high: its upper end.
+        baseline: the test score without learning; empty where it is not known.
     """
     rows = []
     for (task,), group in groups(tables["best_curves"].dropna(subset="validation"), "task"):

@@ -15,7 +15,11 @@ from ablate.definitions.study_results import StudyResults
 def best_curves(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The curves of each task and variant's best completed trial by validation: a row an epoch.
 
-    Columns: task, variant, index, epoch, train, validation, and `best`, true at the trial's best epoch.
+    Columns:
+        epoch: from 1.
+        train: mean training score of the epoch's updates, in the task's unit.
+        validation: validation score after the epoch, in the task's unit.
+        best: whether this is the trial's best epoch by validation.
     """
     columns = [*KEY, "epoch", "train", "validation"]
     curves = results.curves.reindex(columns=columns)
@@ -29,9 +33,12 @@ def best_curves(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
 
 @analysis("best_samples")
 def best_samples(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """What each task and variant's best completed trial by validation wrote. Columns: task, variant, index, sample.
+    """What each task and variant's best completed trial by validation wrote.
 
     A variant whose best trial wrote nothing has no row.
+
+    Columns:
+        sample: the text that its network wrote.
     """
     if results.samples.empty:
         return pd.DataFrame(columns=[*KEY, "sample"])

@@ -23,9 +23,20 @@ _COLUMNS = [
 def boxes(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row for each task, set ("all", "best") and variant: what a box plot shows, after Greff et al. 2017, figure 3.
 
-    Columns: task, set, variant; `n`, the scored trials, and `diverged`, those among them; `min`, `q1`, `median`,
-    `mean`, `q3`, `max` of the score (quantiles linear between trials); `parameters`, their mean number; `verdict` and
-    `p_holm` against the reference within the set; `n_outside`: trials whose score is worse than the axis limits.
+    Columns:
+        set: all scored trials, or the best of them by validation.
+        n: trials in the set.
+        diverged: those among them that diverged.
+        min: the lowest score.
+        q1: the score's lower quartile, linear between trials.
+        median: its median.
+        mean: its mean.
+        q3: its upper quartile.
+        max: the highest score.
+        parameters: mean number of weights.
+        verdict: as in `comparisons`, or "reference" for the reference itself.
+        p_holm: as in `comparisons`; empty for the reference.
+        n_outside: trials whose score is worse than the axis limits.
     """
     trials = tables["trial_sets"].sort_values(["set", "task", "variant", "index"])
     limits = tables["axis_limits"].set_index(["task", "set"])

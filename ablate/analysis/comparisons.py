@@ -31,11 +31,24 @@ _COLUMNS = [
 def comparisons(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Every variant against the reference by `score`: a row for each task, set and variant that has a trial.
 
-    Each task and set is a family of tests of its own for Holm's correction. Columns: task, variant, reference, set;
-    `n`, `mean` of the variant's trials, `n_reference`, `mean_reference` of the reference's; `difference`, the first
-    mean less the second, and `low` to `high`, its 95 % confidence interval; `t`, `df`, `p` of Welch's test, `p_holm`;
-    `verdict`: "worse", "better" or "no significant difference" at the 5 % level, or why there is no test: "too few
-    trials", "reference missing", "no variance".
+    Each task and set is a family of tests of its own for Holm's correction.
+
+    Columns:
+        reference: the variant that this one is compared with.
+        n: trials of the variant.
+        n_reference: trials of the reference.
+        mean: mean score of the variant.
+        mean_reference: mean score of the reference.
+        difference: the variant's mean less that of the reference.
+        low: lower end of the 95 % confidence interval of the difference, not corrected for the number of comparisons.
+        high: its upper end.
+        t: the statistic of Welch's test; empty where there is no test.
+        df: its degrees of freedom by Welch and Satterthwaite.
+        p: its two-sided p-value.
+        p_holm: the same after Holm's correction within the task and set.
+        verdict: "worse", "better" or "no significant difference" at the 5 % level by `p_holm`; or why there is no
+            test: "too few trials", "reference missing", "no variance".
+        set: all scored trials, or the best of them by validation.
     """
     # Sorted, since the last digit of a mean depends on the order of its terms.
     table = tables["trial_sets"].sort_values(["task", "variant", "index"])
@@ -50,8 +63,12 @@ def comparisons(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
 def power(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """What the number of trials can tell, a row for each task and set.
 
-    Columns: task, set, comparisons (the tests made), n (the fewest trials in one of them), and detectable, the
-    difference in standard deviations that a test finds in four of five studies.
+    Columns:
+        set: all scored trials, or the best of them by validation.
+        comparisons: how many tests were made.
+        n: the fewest trials in a group of one of them.
+        detectable: the difference, in standard deviations, that a test finds in four of five studies; infinite where
+            no test was made.
     """
     columns = ["task", "set", "comparisons", "n", "detectable"]
     rows = []

@@ -14,8 +14,12 @@ from ablate.definitions.study_results import StudyResults, VariantMetadata
 def tasks(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row a task, in the study's order.
 
-    Columns: task, summary, metric (the unit of its scores), direction ("minimize" or "maximize"), baseline (a test
-    score, or NaN), baseline_name.
+    Columns:
+        summary: the task in a line.
+        metric: the unit of its scores.
+        direction: which scores are better, "minimize" or "maximize".
+        baseline: the test score without learning; empty where it is not known.
+        baseline_name: what the baseline is: the best constant predictor, or a number of theory.
     """
     columns = ["summary", "metric", "direction", "baseline", "baseline_name"]
     rows = [
@@ -29,8 +33,15 @@ def tasks(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataF
 def variants(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row a variant, the reference first.
 
-    Columns: variant, reference (the variant that it is compared with), summary, source, family, parent, parameters (a
-    formula in N units and M inputs), states (vectors of N), stages (rounds of products that wait for one another).
+    Columns:
+        reference: the variant that it is compared with.
+        summary: the variant in a line.
+        source: the paper that its equations are from.
+        family: the file that it stands in.
+        parent: the variant that it changes one thing about.
+        parameters: the number of weights of a layer, as a formula in N units and M inputs.
+        states: vectors of N that go from one step to the next.
+        stages: rounds of products that wait for one another within a step.
     """
     columns = ["summary", "source", "family", "parent", "parameters", "states", "stages"]
     known = {variant.name: variant for variant in results.variants}

@@ -25,7 +25,12 @@ _COLUMNS = [
 def trial_counts(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row for every task and variant of the plan.
 
-    Columns: task, variant, the numbers of trials expected, completed, diverged, failed, and missing.
+    Columns:
+        expected: trials that the plan asks for.
+        completed: trials whose losses were finite to the end.
+        diverged: trials that ended with a loss that is not finite.
+        failed: trials that ended by an exception, or with their worker.
+        missing: trials that have not ended.
     """
     found = tables["scored_trials"].groupby(["task", "variant", "state"]).size().to_dict()
     expected = results.expected_trials
@@ -41,12 +46,22 @@ def trial_counts(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> p
 def summary(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row for each task and variant that was tried.
 
-    - `completed`, `diverged`, `failed`: trials in each state.
-    - `best_*`: the best completed trial by validation, the honest choice: its index, scores, hyperparameters.
-    - `median_*`: the trial in the middle by `score`, diverged ones last; with an even number the better of the
-      middle two, so that it is always a trial that was run.
-    - `parameters`: mean weights of the scored trials. `mean_seconds`: wall time of a completed trial;
-      `total_seconds`: of all trials, whatever became of them.
+    The best trial is the best completed one by validation, the honest choice. The median trial is the one in the
+    middle by score, diverged ones last; with an even number the better of the middle two, so that it was run.
+
+    Columns:
+        completed: trials whose losses were finite to the end.
+        diverged: trials that ended with a loss that is not finite.
+        failed: trials that ended by an exception, or with their worker.
+        best_score: of the best trial: what it counts as, see `scored_trials`.
+        best_epoch: of the best trial: its best epoch by validation, from 1.
+        best_*: of the best trial.
+        median_score: of the median trial: what it counts as, see `scored_trials`.
+        median_epoch: of the median trial: its best epoch by validation, from 1.
+        median_*: of the median trial.
+        parameters: mean number of weights of the scored trials.
+        mean_seconds: mean wall time of a completed trial.
+        total_seconds: wall time of all trials, whatever became of them.
     """
     rows = []
     for (task, variant), group in groups(tables["scored_trials"], "task", "variant"):
@@ -66,7 +81,7 @@ def summary(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Dat
 
 @analysis("failures")
 def failures(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The trials that ended in an error. Columns: task, variant, index, reason."""
+    """The trials that ended in an error, with its first line as the reason."""
     return where(tables["scored_trials"], state="failed").filter(["task", "variant", "index", "reason"])
 
 

@@ -39,6 +39,9 @@ def scored_trials(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> 
     - failed (an exception): none (NaN); such trials are counted, never scored.
 
     Where no trial of a task completed there is no worst score to give, and its diverged trials have none either.
+
+    Columns:
+        score: what the trial counts as, in the task's unit; empty where it has none.
     """
     table = _plain_types(results.trials)
     sign = results.signs(table)
@@ -55,7 +58,9 @@ def scored_trials(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> 
 def trial_sets(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The scored trials once in the set "all", and the best ones once more in the set "best".
 
-    Columns: task, set, variant, index, state, learning_rate, score, parameters (the number of weights).
+    Columns:
+        set: all scored trials, or the best of them by validation.
+        score: as in `scored_trials`.
     """
     everything = tables["scored_trials"].dropna(subset="score")
     parts = {"all": everything, "best": best_trials(results, everything)}

@@ -28,18 +28,18 @@ def listing() -> str:
     lines = []
     width = max(len(each.name) for each in VARIANTS)
     for family in dict.fromkeys(each.family for each in VARIANTS):
-        lines += [*([""] if lines else []), f"variants: {_title(family)}"]
+        lines += [*([""] if lines else []), f"variants: {family_title(family)}"]
         members = [each for each in VARIANTS if each.family == family]
         lines += [f"  {each.name:{width}}  {each.summary}  [{each.source}]" for each in members]
     lines += ["", "groups of variants", *_groups(VARIANTS), "", "tasks"]
     longest = max(len(each.name) for each in TASKS)
     lines += [f"  {each.name:{longest}} {each.summary}" for each in TASKS]
     lines += ["", "groups of tasks", *_groups(TASKS), "", "presets"]
-    lines += [f"  {name:10} {_changes(preset)}" for name, preset in PRESETS.items()]
+    lines += [f"  {name:10} {preset_changes(preset)}" for name, preset in PRESETS.items()]
     return "\n".join(lines)
 
 
-def _title(family: str) -> str:
+def family_title(family: str) -> str:
     """The first line of the family's file, which says what holds it together."""
     module = sys.modules.get(f"variants.{family}")
     return (module.__doc__ or family).splitlines()[0].rstrip(".") if module else f"{family}.py"
@@ -49,7 +49,8 @@ def _groups(registry: Registry) -> list[str]:
     return [f"  {group:10} {', '.join(each.name for each in members)}" for group, members in registry.groups().items()]
 
 
-def _changes(preset: dict[str, Any]) -> str:
+def preset_changes(preset: dict[str, Any]) -> str:
+    """What a preset changes of the defaults, as `key = value` with commas."""
     return ", ".join(f"{key} = {value}" for key, value in _flat(preset))
 
 

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ablate.__about__ import __version__
 from ablate.errors import UserError
 
 RENAMED_OPTIONS = {"--engine": "--backend"}
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 complete, 1 some trials failed, 2 bad usage or input, 130 stopped."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        return _run(_parser().parse_args(words), words)
+        return _run(make_parser().parse_args(words), words)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -44,9 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """All that the command understands."""
     parser = _Parser(
-        prog="run_sweep.py",
+        prog=_program()[-1],
         description="Ablate recurrent cells: random search over tasks for each variant, with statistics and figures.",
         epilog="The same command again finishes what is missing. Exit codes: 0 complete, 1 some trials failed, "
         "2 bad usage or input, 130 interrupted.",
@@ -81,7 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     instead.add_argument("--list", action="store_true", help="list variants, tasks and presets")
     instead.add_argument("--describe", metavar="NAME", help="a variant's equations and weights, or a task's data")
     instead.add_argument("--report-only", action="store_true", help="rebuild report and MLflow from a study's tables")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="print the version")
     return parser
+
+
+def _program() -> list[str]:
+    """How the command was called: by its own name, or as the script of a clone."""
+    return ["ablate"] if Path(sys.argv[0]).stem == "ablate" else ["python", "run_sweep.py"]
 
 
 def _run(options: argparse.Namespace, words: list[str]) -> int:
@@ -114,7 +122,7 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         return 0
     from ablate.execution.sweep import run_study
 
-    failed = run_study(plan, fresh=fresh, command=f"python run_sweep.py {shlex.join(words)}".strip())
+    failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]))
     if failed:
         print(f"{failed} trials failed; see {config.folder}/failures. To try them again: {_resume_command(words)}")
     if not config.tracking_uri:
@@ -143,4 +151,4 @@ def _data(words: list[str]) -> dict[str, str]:
 
 def _resume_command(words: list[str]) -> str:
     """The command that goes on with this study: the same, but it must not start the study anew."""
-    return shlex.join(["python", "run_sweep.py", *(word for word in words if word != "--fresh")])
+    return shlex.join([*_program(), *(word for word in words if word != "--fresh")])

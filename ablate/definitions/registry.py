@@ -21,6 +21,8 @@ class Entry(Protocol):
     def defined_at(self) -> str: ...
 
 
+OWN = "ablate"  # the name of the project's own entry points, in pyproject.toml
+
 E = TypeVar("E", bound=Entry)
 
 
@@ -56,7 +58,9 @@ class Registry(Generic[E]):
                 "ablate is not installed in this environment: run `python -m pip install -e .` in its clone"
             )
         try:
-            for each in sorted(offered, key=lambda each: _package(each) != "ablate"):
+            # An installation under an old name and one under today's offer the same modules: each counts once.
+            once = {(each.name, each.value): each for each in offered}.values()
+            for each in sorted(once, key=lambda each: each.name != OWN):
                 self._import(each)
         except UserError:
             self._loaded = False  # so that the next look says the same

@@ -31,14 +31,14 @@ class _Metadata:
 class TaskMetadata(_Metadata):
     """One task: what is scored on it, and on which data."""
 
-    name: str
-    summary: str = ""
+    name: str  # the task's name
+    summary: str = ""  # one line
     metric: str = "score"  # the unit, such as "nats per frame"
     direction: str = "minimize"  # or "maximize"
     baseline: float | None = None  # the test score of the best constant predictor
     theoretical_baseline: bool = False  # whether the baseline comes from theory and not from the data
     source: str = ""  # where the data came from
-    sha256: str = ""
+    sha256: str = ""  # over the numbers of the data, whatever their file
     counts: dict[str, int] = field(default_factory=dict)  # sequences by split
     frames: dict[str, int] = field(default_factory=dict)  # time steps by split
     notes: list[str] = field(default_factory=list)  # what a reader should know of this copy of the data
@@ -56,11 +56,11 @@ class TaskMetadata(_Metadata):
 class VariantMetadata(_Metadata):
     """One variant: what it is, and its equations as LaTeX without dollar signs."""
 
-    name: str
-    summary: str = ""
-    source: str = ""
-    equations: list[str] = field(default_factory=list)
-    family: str = ""
+    name: str  # the variant's name
+    summary: str = ""  # one line
+    source: str = ""  # the paper that the equations are from
+    equations: list[str] = field(default_factory=list)  # as LaTeX
+    family: str = ""  # the file that it stands in
     parent: str | None = None  # the variant that it changes one thing about
     difference: list[tuple[str, str]] = field(default_factory=list)  # equations marked "+" new, "-" gone, "" kept
     initial: dict[str, str] = field(default_factory=dict)  # how weights start, where the variant says so

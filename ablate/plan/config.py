@@ -18,21 +18,21 @@ from ablate.plan.training_config import TrainingConfig, require
 class Config:
     """All that the command can be told."""
 
-    variants: tuple[str, ...] = ("all",)
+    variants: tuple[str, ...] = ("all",)  # names and groups
     variants_from: tuple[str, ...] = ()  # Python files that register the user's own
-    tasks: tuple[str, ...] = ("default",)
+    tasks: tuple[str, ...] = ("default",)  # names and groups
     trials: int = 200  # per task and variant, in total
     paired: bool = True  # at one index all variants share their draws
-    seed: int = 0
+    seed: int = 0  # of the study, which all draws come from
     study: str = ""  # the folder under results/; the preset's name if empty
     jobs: int = 0  # worker processes, one thread each; 0: one a core
-    backend: str = "auto"
+    backend: str = "auto"  # "cpu", compiled kernels; "reference"; or "auto", the fastest that runs the variant
     executor: str = "local"  # what runs the trials: worker processes, or `serial`, this process
     tracking_uri: str = ""  # an MLflow server; the SQLite database under results/ if empty
     storage: str = ""  # an Optuna database; the journal file of the study if empty
-    results: str = "results"
+    results: str = "results"  # the folder of all studies
     data: dict[str, str] = field(default_factory=dict)  # the user's own copies, by task
-    preset: str = "default"
+    preset: str = "default"  # what the file and the command line go over
     training: TrainingConfig = field(default_factory=TrainingConfig)
     search: dict[str, Range | float] = field(default_factory=lambda: dict(GREFF_SEARCH_SPACE))
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by task: of its data, or in training's place

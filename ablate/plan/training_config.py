@@ -14,9 +14,9 @@ OPTIMISERS = ("sgd", "adam", "adagrad")
 class TrainingConfig:
     """How one trial is trained; the defaults are those of Greff et al. 2017, section IV."""
 
-    epochs: int = 150
+    epochs: int = 150  # at most
     patience: int = 15  # epochs without a better validation score before a trial stops
-    optimiser: str = "sgd"  # sgd: Nesterov momentum, learning rate times (1 - momentum)
+    optimiser: str = "sgd"  # Nesterov momentum, learning rate times (1 - momentum); or "adam", "adagrad"
     batch_size: int = 1  # sequences an update
     init_std: float = 0.1  # standard deviation of the initial weights
     forget_bias: float = 0.0  # added to the initial b_f

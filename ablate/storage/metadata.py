@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ablate.__about__ import __version__
 from ablate.cell.difference import difference
 from ablate.cell.typeset import formula, latex
 from ablate.definitions.dataset import SPLITS, Dataset
@@ -87,7 +88,7 @@ def _difference_from_parent(variant: Variant) -> list[tuple[str, str]]:
 def environment(plan: StudyPlan) -> dict[str, str]:
     """Where the numbers were made."""
     return {
-        "ablate": version("ablate"),
+        "ablate": __version__,
         "Python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
         "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",

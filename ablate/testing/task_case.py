@@ -24,7 +24,8 @@ class TaskCase:
 
     Args:
         path: the user's own copy of the data, where they are not embedded.
-        sequences, epochs: of the training that must leave the baseline behind.
+        sequences: how many are trained on where the baseline must be left behind.
+        epochs: how many are trained there.
         easier: settings of the task for that training.
     """
 

@@ -1,0 +1,90 @@
+"""The benchmarks as a part of docs/benchmarks.md, made from their CSV files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks import epoch, step
+from benchmarks.measure import geometric_mean, markdown
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+# The columns of the CSV files.
+COLUMNS = {
+    "variant": "the cell",
+    "batch": "sequences in a step",
+    "hidden_size": "units of the layer",
+    "contender": "what was timed: `kernel` and `reference` are ablate's backends, `BLAS floor` the bare products, "
+    "`framework` the module of torch.nn that computes the same, `torchrecurrent` that of the package",
+    "microseconds": "median time of a step, for each frame and sequence",
+    "seconds": "median time of an epoch; of a sweep, its wall time",
+    "first_quartile": "of the times, in the unit of the median",
+    "third_quartile": "of the times, in the unit of the median",
+    "trials_an_hour": "trials that ended in an hour of wall time, from the start of the command to its report",
+}
+
+
+def write(results: Path) -> None:
+    """Write the part of the page that is made from the results."""
+    old = PAGE.read_text(encoding="utf-8")
+    marks = re.compile(r"(<!-- generated: speed -->\n).*?(<!-- /generated -->)", re.DOTALL)
+    PAGE.write_text(marks.sub(lambda match: f"{match[1]}{text(results)}\n{match[2]}", old), encoding="utf-8")
+
+
+def text(results: Path) -> str:
+    """The tables of step.csv, epoch.csv and sweep.csv, with the machine that they were taken on."""
+    tables = {name: pd.read_csv(results / f"{name}.csv") for name in ("step", "epoch", "sweep")}
+    machine = (results / "machine.txt").read_text(encoding="utf-8").strip()
+    steps, sweeps = tables["step"], tables["sweep"].round({"seconds": 1, "trials_an_hour": 0})
+    used = {name: [file for file, table in tables.items() if name in table] for name in COLUMNS}
+    columns = pd.DataFrame(
+        {
+            "column": [f"`{name}`" for name in COLUMNS],
+            "in": [", ".join(f"{file}.csv" for file in files) for files in used.values()],
+            "meaning": COLUMNS.values(),
+        }
+    )
+    parts = [
+        f"Measured on: {machine}.",
+        "### A training step",
+        markdown(step.summary(steps.query("batch == 1"))),
+        *_in_batches(steps),
+        "### An epoch",
+        markdown(epoch.summary(tables["epoch"])),
+        "### A whole sweep",
+        markdown(sweeps.astype({"trials_an_hour": int})),
+        "### Columns of the CSV files",
+        markdown(columns),
+    ]
+    return "\n\n".join(parts)
+
+
+def headline(results: Path) -> dict[str, float]:
+    """The figures that the README gives: geometric means over the sizes of one sequence a step, and trials an hour."""
+    steps = pd.read_csv(results / "step.csv").query("batch == 1")
+    sweeps = pd.read_csv(results / "sweep.csv")
+    rates = dict(zip(sweeps["contender"], sweeps["trials_an_hour"], strict=True))
+    return {
+        "reference": geometric_mean(list(_speed_up(steps, "reference").values())),
+        "nn.LSTM": geometric_mean(list(_speed_up(steps.query("variant == 'NP'"), "framework").values())),
+        "ablate": rates["ablate, NP, 1 worker"],
+        "optuna": rates["Optuna and nn.LSTM, 1 thread"],
+    }
+
+
+def _speed_up(steps: pd.DataFrame, contender: str) -> dict[tuple[str, int], float]:
+    """How many times as fast as a contender the kernel is, by variant and size."""
+    times = steps.pivot(index=["variant", "hidden_size"], columns="contender", values="microseconds")
+    return dict(zip(times.index, times[contender] / times["kernel"], strict=True))
+
+
+def _in_batches(steps: pd.DataFrame) -> list[str]:
+    batches = steps.query("variant == 'NP' and batch == 16")
+    if batches.empty:
+        return []
+    ratios = _speed_up(batches, "framework")
+    sizes, numbers = ", ".join(str(size) for _, size in ratios), ", ".join(f"{ratio:.1f}" for ratio in ratios.values())
+    return [f"At 16 sequences a batch NP is {numbers} times as fast as nn.LSTM at N = {sizes}."]
