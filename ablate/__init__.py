@@ -9,11 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ablate.definitions.variant import variant
+    from ablate.api.layer import RecurrentLayer, layer
+    from ablate.definitions.variant import VARIANTS, variant
+    from ablate.errors import UserError
 
-_HOMES = {"variant": "ablate.definitions.variant"}
+_HOMES = {
+    "RecurrentLayer": "ablate.api.layer",
+    "UserError": "ablate.errors",
+    "VARIANTS": "ablate.definitions.variant",
+    "layer": "ablate.api.layer",
+    "variant": "ablate.definitions.variant",
+}
 
-__all__ = ["variant"]
+__all__ = ["VARIANTS", "RecurrentLayer", "UserError", "layer", "variant"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,3 +31,7 @@ def __getattr__(name: str) -> Any:
     if name == "variant":
         module.VARIANTS.load()  # the registered ones stand before those that are made with it
     return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

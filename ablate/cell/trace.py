@@ -7,13 +7,17 @@ parameter count, its LaTeX and (from the same expressions) its kernels. `tracer.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sympy
 
 from ablate.cell.names import INPUT, written
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Keys of stacks that no vector weight, whose key is its name, can have.
 INPUT_KEY = "W x"
@@ -74,6 +78,12 @@ class Stack:
     def weight(self, array: Any, k: int) -> Any:
         """The k-th weight in the shape that it has in the equations: a view of the array."""
         return array[:, k].T if len(self.weights[0].shape) == 2 else array[k]
+
+    def joined(self, weights: Sequence[Tensor]) -> Tensor:
+        """The array of weights in the shapes that they have in the equations: the inverse of `weight`, as a copy."""
+        from torch import stack
+
+        return stack([each.T if each.ndim == 2 else each for each in weights], -2)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from ablate.cell.initial import Initial
 from ablate.cell.trace import Trace
 from ablate.cell.tracer import trace
-from ablate.definitions.registry import Registry
+from ablate.definitions.registry import Registry, interactive
 from ablate.errors import UserError
 
 
@@ -30,8 +30,26 @@ class Variant:
     parent: str | None = None  # the variant that it changes one thing about
     initial: Mapping[str, Initial] = field(default_factory=dict)  # by weight; all others start as the study says
 
+    def __deepcopy__(self, memo: Any) -> Variant:
+        return self  # it does not change
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _registered, (self.name, self.trace)
+
 
 VARIANTS: Registry[Variant] = Registry("variant", "ablate.variants")
+
+
+def _registered(name: str, trace: Trace) -> Variant:
+    """The variant that was pickled: it is looked up, since functions of a notebook cannot be stored.
+
+    Raises:
+        UserError: it is not registered here, or has other equations.
+    """
+    found = VARIANTS[name]
+    if found.trace != trace:
+        raise UserError(f"variant {name!r} has other equations ({found.defined_at}) than when it was pickled")
+    return found
 
 
 def variant(
@@ -62,8 +80,9 @@ def variant(
 
     # Where it is registered, which for equations under a second name is not where they stand.
     caller = sys._getframe(1)
-    path = Path(caller.f_code.co_filename)
-    place = f"{path.parent.name}/{path.name}, line {caller.f_lineno}"
+    path, home = Path(caller.f_code.co_filename), caller.f_globals.get("__name__", "")
+    typed = home == "__main__" and interactive()  # in a notebook or at a prompt, whose files are nobody's
+    place = f"{'the notebook' if typed else f'{path.parent.name}/{path.name}'}, line {caller.f_lineno}"
 
     def register(equations: Callable[..., Any]) -> Callable[..., Any]:
         traced = trace(equations, name)
@@ -93,10 +112,11 @@ def variant(
                 trace=traced,
                 groups=groups,
                 defined_at=place,
-                family=path.stem,
+                family="notebook" if typed else path.stem,
                 parent=parent,
                 initial=dict(initial or {}),
-            )
+            ),
+            module=home,
         )
         return equations
 
