@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ablate.api.layer import RecurrentLayer, layer
+    from ablate.api.run import load, run
+    from ablate.api.study import Study
     from ablate.definitions.variant import VARIANTS, variant
     from ablate.errors import UserError
 
 _HOMES = {
     "RecurrentLayer": "ablate.api.layer",
+    "Study": "ablate.api.study",
     "UserError": "ablate.errors",
     "VARIANTS": "ablate.definitions.variant",
     "layer": "ablate.api.layer",
+    "load": "ablate.api.run",
+    "run": "ablate.api.run",
     "variant": "ablate.definitions.variant",
 }
 
-__all__ = ["VARIANTS", "RecurrentLayer", "UserError", "layer", "variant"]
+__all__ = ["VARIANTS", "RecurrentLayer", "Study", "UserError", "layer", "load", "run", "variant"]
 
 
 def __getattr__(name: str) -> Any:
