@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ablate.api.layer import RecurrentLayer, layer
     from ablate.api.run import load, run
     from ablate.api.study import Study
-    from ablate.definitions.variant import VARIANTS, variant
+    from ablate.definitions.variant import VARIANTS, module_variant, variant
     from ablate.errors import UserError
 
 _HOMES = {
@@ -22,18 +22,19 @@ _HOMES = {
     "VARIANTS": "ablate.definitions.variant",
     "layer": "ablate.api.layer",
     "load": "ablate.api.run",
+    "module_variant": "ablate.definitions.variant",
     "run": "ablate.api.run",
     "variant": "ablate.definitions.variant",
 }
 
-__all__ = ["VARIANTS", "RecurrentLayer", "Study", "UserError", "layer", "load", "run", "variant"]
+__all__ = ["VARIANTS", "RecurrentLayer", "Study", "UserError", "layer", "load", "module_variant", "run", "variant"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'ablate' has no attribute {name!r}")
     module = import_module(_HOMES[name])
-    if name == "variant":
+    if name in ("variant", "module_variant"):
         module.VARIANTS.load()  # the registered ones stand before those that are made with it
     return getattr(module, name)
 

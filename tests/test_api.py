@@ -108,6 +108,8 @@ def test_a_study_goes_on_where_it_was(
     both = study.trials.merge(more.trials, on=["variant", "index"])
     assert len(both) == 4 and both["test_x"].equals(both["test_y"]), "coordinates determine a trial"
     capsys.readouterr()
+    metadata = more.path / "metadata.json"  # as versions without modules wrote it
+    metadata.write_text(metadata.read_text(encoding="utf-8").replace('"code": "",', ""), encoding="utf-8")
     again = ablate.run(variants="V,SRN", trials=2, **own)
     assert again.trials[shown].equals(more.trials[shown]) and "nothing to train" in capsys.readouterr().out
     with pytest.raises(ablate.UserError, match=r"training.epochs is 2 there and 3 here.*Give study another name, or f"):

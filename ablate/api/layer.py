@@ -62,7 +62,7 @@ class RecurrentLayer(nn.Module):
         self.output_size = hidden_size * (1 + bidirectional)
         self._engines: dict[str, Layer] = {}
         for place, size in self._places():
-            for stack in variant.trace.stacks:
+            for stack in variant.trace.stacks_for(size, hidden_size):
                 for weight in stack.weights:
                     self._put(place + weight.name, torch.empty(weight.sized(size, hidden_size), dtype=dtype))
         self.reset_parameters(seed)
@@ -82,12 +82,21 @@ class RecurrentLayer(nn.Module):
         if seed < 0:
             raise UserError(f"seed is {seed}; it must be at least 0")
         streams = RandomStreams(seed, TrialId("layer", self.variant.name, 0))
+        made = {
+            place + name: values
+            for place, size in self._places()
+            for name, values in self.variant.trace.own_weights(
+                size, self.hidden_size, streams.generator("weight", place)
+            ).items()
+        }
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 generator = streams.generator("weight", name)
                 values = generator.standard_normal(tuple(parameter.shape)) * self.init_std
                 own = name.rpartition(".")[2]
-                if own in self.variant.initial:
+                if name in made:
+                    values = made[name]
+                elif own in self.variant.initial:
                     values = self.variant.initial[own](values, generator, self.longest)
                 parameter.copy_(torch.from_numpy(values))
 
@@ -135,9 +144,10 @@ class RecurrentLayer(nn.Module):
         after: list[State] = []
         for place in range(self.layers):
             outputs = []
-            for name, _ in list(self._places())[place * self.directions : (place + 1) * self.directions]:
-                turned = name.endswith("backward.")
-                y, last = _run(engine, _turned(x, turn) if turned else x, self._weights(name), before[len(after)], ends)
+            for name, size in list(self._places())[place * self.directions : (place + 1) * self.directions]:
+                turned, weights = name.endswith("backward."), self._weights(name, size)
+                cell = self.variant.trace.layer_for(engine, size, self.hidden_size, self.training)
+                y, last = _run(cell, _turned(x, turn) if turned else x, weights, before[len(after)], ends)
                 outputs.append(_turned(y, turn) if turned else y)
                 after.append(last)
             x = torch.cat(outputs, 2) if self.bidirectional else outputs[0]
@@ -174,14 +184,14 @@ class RecurrentLayer(nn.Module):
         # Not by register_parameter, which refuses the names that methods of a module have.
         holder._parameters[own] = nn.Parameter(values)
 
-    def _weights(self, place: str) -> dict[str, Tensor]:
+    def _weights(self, place: str, size: int) -> dict[str, Tensor]:
         """The weights of a cell as the backends take them, by the keys of its stacks."""
         holder: nn.Module = self
         for part in place.split(".")[:-1]:
             holder = holder._modules[part]  # type: ignore[assignment]
         return {
             stack.key: stack.joined([_given(holder, weight.name) for weight in stack.weights])
-            for stack in self.variant.trace.stacks
+            for stack in self.variant.trace.stacks_for(size, self.hidden_size)
         }
 
     def _engine(self, x: Tensor) -> Layer:
@@ -217,6 +227,8 @@ class RecurrentLayer(nn.Module):
             return [None] * cells
         given = (state,) if isinstance(state, Tensor) else tuple(state)
         names = self.variant.trace.state_names
+        if not self.variant.trace.compiles:  # a module's own state, of whatever shapes
+            return [tuple(each[k] for each in given) for k in range(cells)]
         shape = (cells, x.shape[1], self.hidden_size)
         if len(given) != len(names) or any(tuple(each.shape) != shape for each in given):
             found = ", ".join(str(tuple(each.shape)) for each in given)
@@ -320,7 +332,10 @@ def _checked_lengths(lengths: Lengths | None, x: Tensor) -> list[int] | None:
 
 
 def _given(holder: nn.Module, name: str) -> Tensor:
-    weight = holder._parameters[name]
+    *path, own = name.split(".")
+    for part in path:
+        holder = holder._modules[part]  # type: ignore[assignment]
+    weight = holder._parameters[own]
     assert weight is not None
     return weight
 

@@ -69,6 +69,7 @@ def variant_metadata(variant: Variant) -> VariantMetadata:
         summary=variant.summary,
         source=variant.source,
         equations=latex(variant.trace),
+        code=variant.trace.code,
         family=variant.family,
         parent=variant.parent,
         difference=_difference(variant),
