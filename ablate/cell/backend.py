@@ -76,8 +76,8 @@ def choose_backend(equations: Callable[..., Any], trace: Trace, name: str, backe
     Args:
         backend: a name in `BACKENDS`, or `auto` for the fastest one that runs the variant.
     """
-    if backend == "reference":
-        return backend, ""
+    if backend == "reference" or not trace.compiles:
+        return "reference", ""
     wanted = "cpu" if backend == "auto" else backend
     reason = load_backend(wanted).prepare(equations, trace, name)
     if reason:
@@ -87,7 +87,7 @@ def choose_backend(equations: Callable[..., Any], trace: Trace, name: str, backe
 
 def ready_backend(trace: Trace, name: str, backend: str) -> str | None:
     """The backend that runs a variant, as `choose_backend` says, if that is known without any work."""
-    wanted = "cpu" if backend == "auto" else backend
+    wanted = "reference" if not trace.compiles else "cpu" if backend == "auto" else backend
     if wanted == "reference" or load_backend(wanted).is_ready(trace, name):
         return wanted
     return None

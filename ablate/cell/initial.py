@@ -30,6 +30,17 @@ class Initial(Protocol):
 
 
 @dataclass(frozen=True)
+class AsMade:
+    """What the cell, a module of PyTorch, makes by itself."""
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        return drawn
+
+    def __str__(self) -> str:
+        return "its module makes it"
+
+
+@dataclass(frozen=True)
 class Plus:
     """The study's draw, shifted: a bias that opens a gate (Gers et al. 2000; Jozefowicz et al. 2015)."""
 

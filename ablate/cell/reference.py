@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import sympy
 import torch
@@ -42,7 +42,7 @@ class ReferenceLayer:
             (T, B, N), the cell's first state at every step, and the state after the last step.
         """
         units = next(iter(weights.values())).shape[-1]
-        state = state or tuple(x.new_zeros(x.shape[1], units) for _ in self.trace.states)
+        state = state or self.zero_state(x, units)
         products = [_Products(segment, x, weights) for segment in self._segments]
         vectors = {vector.name: weights[vector.name][0] for vector in self.trace.vectors}
         step_weights = _StepWeights(products, vectors, self._dead(x, units))
@@ -57,6 +57,10 @@ class ReferenceLayer:
                 each.advance()
         return torch.stack(outputs), state
 
+    def zero_state(self, x: Tensor, units: int) -> State:
+        """The state before the first step of an input (T, B, M)."""
+        return tuple(x.new_zeros(x.shape[1], units) for _ in self.trace.states)
+
     def _dead(self, x: Tensor, units: int) -> dict[str, Any]:
         """Something in place of weights that do not exist, since no new state depends on them."""
         some = x.new_full((x.shape[1], units), 0.5)
@@ -68,21 +72,30 @@ class ReferenceLayer:
         return ReferenceBoundLayer(self, weights, gradients)
 
 
+class StepByStep(Protocol):
+    """A layer that PyTorch differentiates."""
+
+    def __call__(
+        self, x: Tensor, weights: Mapping[str, Tensor], state: State | None = None
+    ) -> tuple[Tensor, State]: ...
+
+    def zero_state(self, x: Tensor, units: int) -> State | None: ...
+
+
 class ReferenceBoundLayer:
     """One layer over its weights: forward and backward in turn, as a training loop needs them."""
 
-    def __init__(self, layer: ReferenceLayer, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
+    def __init__(self, layer: StepByStep, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
         self.layer = layer
         self.weights = {key: weight.detach().requires_grad_() for key, weight in weights.items()}
         self.gradients = gradients
 
     def forward(self, x: Tensor, state: State | None = None, training: bool = True) -> tuple[Tensor, State]:
         """As `ReferenceLayer.__call__`; without `training` nothing is kept for `backward`."""
-        units = next(iter(self.weights.values())).shape[-1]
-        state = state or tuple(x.new_zeros(x.shape[1], units) for _ in self.layer.trace.states)
+        state = state or self.layer.zero_state(x, next(iter(self.weights.values())).shape[-1])
         with torch.set_grad_enabled(training):
-            inputs = [each.detach().requires_grad_() for each in (x, *state)]
-            y, last = self.layer(inputs[0], self.weights, tuple(inputs[1:]))
+            inputs = [each.detach().requires_grad_() for each in (x, *(state or ()))]
+            y, last = self.layer(inputs[0], self.weights, tuple(inputs[1:]) or None)
         self._last_pass = inputs, y, last
         return y.detach(), tuple(each.detach() for each in last)
 

@@ -7,13 +7,21 @@ parameter count, its LaTeX and (from the same expressions) its kernels. `tracer.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy
 
 from ablate.cell.names import INPUT, written
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from ablate.cell.backend import Layer
 
 # Keys of stacks that no vector weight, whose key is its name, can have.
 INPUT_KEY = "W x"
@@ -25,11 +33,12 @@ class Weight:
     """One weight: a matrix of a map, its bias, or a vector (a peephole)."""
 
     name: str
-    shape: tuple[str, ...]  # in the letters N (units) and M (inputs)
+    shape: tuple[str, ...]  # in the letters N (units) and M (inputs), or in numbers
 
     def sized(self, M: int, N: int) -> tuple[int, ...]:
         """The shape in numbers."""
-        return tuple({"M": M, "N": N}[letter] for letter in self.shape)
+        letters = {"M": M, "N": N}
+        return tuple(letters[each] if each in letters else int(each) for each in self.shape)
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,12 @@ class Stack:
         """The k-th weight in the shape that it has in the equations: a view of the array."""
         return array[:, k].T if len(self.weights[0].shape) == 2 else array[k]
 
+    def joined(self, weights: Sequence[Tensor]) -> Tensor:
+        """The array of weights in the shapes that they have in the equations: the inverse of `weight`, as a copy."""
+        from torch import stack
+
+        return stack([each.T if each.ndim == 2 else each for each in weights], -2)
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -92,6 +107,23 @@ class Trace:
     dead_values: tuple[str, ...] = ()
     dead_maps: tuple[str, ...] = ()
     dead_vectors: tuple[str, ...] = ()
+
+    code: str = ""  # a digest of the source of a cell that has no equations
+    compiles: ClassVar[bool] = True  # whether there are equations, of which kernels may be made
+
+    # What a trace answers for given sizes; a cell that is no equations, `ModuleTrace`, has its own answers.
+
+    def stacks_for(self, M: int, N: int) -> tuple[Stack, ...]:
+        """The weights of a layer in the order in which they are stored."""
+        return self.stacks
+
+    def layer_for(self, layer: Layer, M: int, N: int, training: bool = True) -> Layer:
+        """The layer of a backend for these sizes; training is whether its gradients will be taken."""
+        return layer
+
+    def own_weights(self, M: int, N: int, generator: np.random.Generator) -> Mapping[str, npt.NDArray[np.float64]]:
+        """Initial weights that the cell makes by itself, by name; all others start as the study says."""
+        return {}
 
     @property
     def state_names(self) -> tuple[str, ...]:

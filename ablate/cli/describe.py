@@ -79,6 +79,8 @@ def _describe_variant(variant: Variant) -> str:
     trace, parent = variant.trace, VARIANTS[variant.parent] if variant.parent else None
     source = f"{variant.source} ({variant.defined_at})" if variant.source else variant.defined_at
     lines = [f"{variant.name}: {variant.summary}", f"source: {source}", ""]
+    if not trace.compiles:
+        return "\n".join([*lines, *_describe_module(variant)])
     how = "* is element-wise, y' is the y of the last step"
     if parent is None:
         lines += [f"equations ({how})", *(f"  {line}" for line in text(trace))]
@@ -103,6 +105,20 @@ def _describe_variant(variant: Variant) -> str:
         f"operations a step: {products:,} in products and {pointwise:,} point-wise for N = 100 and M = 88",
     ]
     return "\n".join(lines)
+
+
+def _describe_module(variant: Variant) -> list[str]:
+    M, N = 88, 100
+    stacks = variant.trace.stacks_for(M, N)
+    return [
+        "a module of PyTorch, without equations, run step by step",
+        *(f"  {weight} starts as {initial}" for weight, initial in variant.initial.items()),
+        "",
+        f"weights for N = {N} and M = {M}",
+        *(f"  {' x '.join(stack.weights[0].shape):9} {stack.key}" for stack in stacks),
+        "",
+        f"parameters: {variant.trace.parameters(M, N):,} for N = {N} and M = {M}",
+    ]
 
 
 def _describe_task(task: Task, config: Config) -> str:

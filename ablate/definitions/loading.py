@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ablate.definitions.registry import Registry
 from ablate.definitions.variant import VARIANTS
 from ablate.errors import UserError
 
-_loaded: set[Path] = set()
+_loaded: dict[Path, str] = {}  # the module of each file
 
 
 def load_variants(file: str) -> None:
@@ -58,7 +59,13 @@ def load_file(file: str, registry: Registry[Any], option: str, advice: str) -> N
         raise UserError(f"{_place(path, error)}: {type(error).__name__}: {error}") from error
     if len(registry) == before:
         raise UserError(f"{file} registers no {registry.kind}; {advice}")
-    _loaded.add(path)
+    _loaded[path] = spec.name
+
+
+def modules_of(files: Iterable[str] | None = None) -> list[str]:
+    """The names of the modules that files were loaded as; of all that were loaded, if none are named."""
+    paths = _loaded if files is None else [Path(file).expanduser().resolve() for file in files]
+    return [_loaded[path] for path in paths if path in _loaded]
 
 
 def _place(path: Path, error: Exception) -> str:

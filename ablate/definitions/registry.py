@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import difflib
+import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, Protocol, TypeVar
@@ -41,6 +43,8 @@ class Registry(Generic[E]):
         self.kind = kind
         self._entry_point_group = entry_point_group
         self._entries: dict[str, E] = {}
+        self._homes: dict[str, str] = {}  # the module that registered each entry
+        self._offered: set[str] = set()  # packages that every process imports by itself
         self._loaded = not entry_point_group
 
     def load(self) -> None:
@@ -57,6 +61,7 @@ class Registry(Generic[E]):
             raise UserError(
                 "ablate is not installed in this environment: run `python -m pip install -e .` in its clone"
             )
+        self._offered = {each.module.partition(".")[0] for each in offered}
         try:
             # An installation under an old name and one under today's offer the same modules: each counts once.
             once = {(each.name, each.value): each for each in offered}.values()
@@ -76,24 +81,54 @@ class Registry(Generic[E]):
                 f"{reason}; mend or uninstall it"
             ) from error
 
-    def add(self, entry: E) -> E:
+    def add(self, entry: E, module: str | None = None) -> E:
         """Register an entry.
+
+        Where cells of a notebook, or lines at a prompt, register a name twice, the second takes the place of the first.
+
+        Args:
+            entry: what to register.
+            module: the name of the module that registers it; by default the one that calls.
 
         Raises:
             UserError: the name is taken; the message names both places.
         """
-        taken = self._entries.get(entry.name.lower())
-        if taken is not None:
+        home = sys._getframe(1).f_globals.get("__name__", "") if module is None else module
+        key = entry.name.lower()
+        taken = self._entries.get(key)
+        if taken is not None and not (home == self._homes.get(key) == "__main__" and interactive()):
             raise UserError(
                 f"{self.kind} {entry.name!r} is defined twice: at {taken.defined_at} and at {entry.defined_at}; "
                 "rename one of them"
             )
-        known = list(self._entries.values())
+        known = [each for each in self._entries.values() if each is not taken]
         groups = {"all", *(group for each in known for group in each.groups)}
         for name in {entry.name} & groups or {each.name for each in known} & set(entry.groups):
             raise UserError(f"{entry.defined_at}: {name!r} would be both a {self.kind} and a group; rename one of them")
-        self._entries[entry.name.lower()] = entry
+        self._entries[key] = entry
+        self._homes[key] = home
         return entry
+
+    def remove(self, name: str) -> None:
+        """Forget an entry, so that its name is free. An entry of an installed package comes back in the next process.
+
+        Raises:
+            UserError: there is no entry of this name.
+        """
+        entry = self[name]
+        del self._entries[entry.name.lower()]
+
+    def unimportable(self, entries: Iterable[E], modules: Iterable[str] = ()) -> list[str]:
+        """The names of entries that no other process would find: those of a notebook, a script, a module of its own.
+
+        Args:
+            entries: those to look at.
+            modules: names of modules that other processes load besides those of installed packages.
+        """
+        self.load()
+        homes = {entry.name: self._homes.get(entry.name.lower(), "") for entry in entries}
+        found = {*modules}
+        return [name for name, home in homes.items() if home.partition(".")[0] not in self._offered | found]
 
     def __iter__(self) -> Iterator[E]:
         self.load()
@@ -154,3 +189,9 @@ class Registry(Generic[E]):
 
 def _package(offered: EntryPoint) -> str:
     return offered.dist.name if offered.dist else "?"
+
+
+def interactive() -> bool:
+    """Whether somebody types: at a prompt, or in the cells of a notebook."""
+    main = sys.modules.get("__main__")
+    return hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__") or not hasattr(main, "__file__")

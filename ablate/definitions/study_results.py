@@ -63,6 +63,7 @@ class VariantMetadata(_Metadata):
     family: str = ""  # the file that it stands in
     parent: str | None = None  # the variant that it changes one thing about
     difference: list[tuple[str, str]] = field(default_factory=list)  # equations marked "+" new, "-" gone, "" kept
+    code: str = ""  # a digest of the source, where there are no equations
     initial: dict[str, str] = field(default_factory=dict)  # how weights start, where the variant says so
     parameters: str = ""  # as a formula in N units and M inputs
     states: int = 0  # vectors of N numbers

@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from ablate.cell.initial import Initial
+from ablate.cell.initial import AsMade, Initial
+from ablate.cell.module_trace import Factory, module_trace
 from ablate.cell.trace import Trace
 from ablate.cell.tracer import trace
-from ablate.definitions.registry import Registry
+from ablate.cell.typeset import text
+from ablate.definitions.registry import Registry, interactive
 from ablate.errors import UserError
 
 
@@ -30,8 +33,30 @@ class Variant:
     parent: str | None = None  # the variant that it changes one thing about
     initial: Mapping[str, Initial] = field(default_factory=dict)  # by weight; all others start as the study says
 
+    def __deepcopy__(self, memo: Any) -> Variant:
+        return self  # it does not change
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _registered, (self.name, self._said())
+
+    def _said(self) -> str:
+        """What the cell computes, as text."""
+        return "\n".join([*text(self.trace), self.trace.code])
+
 
 VARIANTS: Registry[Variant] = Registry("variant", "ablate.variants")
+
+
+def _registered(name: str, said: str) -> Variant:
+    """The variant that was pickled: it is looked up, since functions of a notebook cannot be stored.
+
+    Raises:
+        UserError: it is not registered here, or has other equations.
+    """
+    found = VARIANTS[name]
+    if found._said() != said:
+        raise UserError(f"variant {name!r} has other equations ({found.defined_at}) than when it was pickled")
+    return found
 
 
 def variant(
@@ -61,14 +86,11 @@ def variant(
     """
 
     # Where it is registered, which for equations under a second name is not where they stand.
-    caller = sys._getframe(1)
-    path = Path(caller.f_code.co_filename)
-    place = f"{path.parent.name}/{path.name}, line {caller.f_lineno}"
+    place, home, family = _where(sys._getframe(1))
 
     def register(equations: Callable[..., Any]) -> Callable[..., Any]:
         traced = trace(equations, name)
-        if not name or "," in name or name != name.strip():
-            raise UserError(f"{place}: {name!r} cannot be a variant's name; it must be a word without commas")
+        _check(name, groups, place)
         if parent is not None and parent not in VARIANTS:
             raise UserError(f"{place}: variant {name!r} has the parent {parent!r}, which is not registered before it")
         weights = [weight.name for weight in traced.weights]
@@ -82,8 +104,6 @@ def variant(
                     f"{place}: variant {name!r} lets {weight} start as {start!r}; "
                     "say it as Constant(...), Plus(...) or another of ablate.cell.initial"
                 )
-        if isinstance(groups, str):
-            raise UserError(f"{place}: the groups of variant {name!r} are {groups!r}; give a tuple, ({groups!r},)")
         VARIANTS.add(
             Variant(
                 name=name,
@@ -93,11 +113,74 @@ def variant(
                 trace=traced,
                 groups=groups,
                 defined_at=place,
-                family=path.stem,
+                family=family,
                 parent=parent,
                 initial=dict(initial or {}),
-            )
+            ),
+            module=home,
         )
         return equations
 
     return register
+
+
+def module_variant(
+    name: str, factory: Factory, *, summary: str = "", source: str = "", groups: tuple[str, ...] = ()
+) -> Factory:
+    """Register a module of PyTorch as a variant: for a cell that is not point-wise, or that exists already.
+
+        ablate.module_variant("cell", torch.nn.LSTMCell, summary="PyTorch's own")
+
+    It runs step by step on the reference backend, has no equations, and takes part in studies, tests and figures.
+
+    Args:
+        name: what it is called on the command line and in figures.
+        factory: `factory(M, N)` makes the module for M inputs and N units, such as its class. The module is called
+            as PyTorch's own cells are, `module(x, state)`, with x (B, M). At first the state is None, or what the
+            module's `initial_state(B)` gives, if it has that method. It returns the new state, a tensor or a tuple of
+            tensors, of which the first is the output (B, N). If the output is none of the state it returns
+            `(output, (state, ...))`, or `(output, state)` where `initial_state` gives a tensor. The first dimension of
+            every state is that of the batch; nothing else is kept between steps.
+            Its weights start as it makes them, with PyTorch's generator seeded by the trial.
+        summary: one line.
+        source: the paper.
+        groups: the names of groups that it belongs to.
+
+    Raises:
+        UserError: the name is taken, or the factory cannot be called. What is wrong with the modules that it makes is
+            told when the first is made.
+    """
+    place, home, family = _where(sys._getframe(1))
+    _check(name, groups, place)
+    if not callable(factory):
+        raise UserError(f"{place}: the factory of variant {name!r} is {factory!r}; give a class, or another callable")
+    VARIANTS.add(
+        Variant(
+            name=name,
+            summary=summary,
+            source=source,
+            equations=factory,
+            trace=module_trace(name, factory),
+            groups=groups,
+            defined_at=place,
+            family=family,
+            initial={"every weight": AsMade()},
+        ),
+        module=home,
+    )
+    return factory
+
+
+def _where(caller: FrameType) -> tuple[str, str, str]:
+    """Where a variant is registered, for messages; the module's name; the family."""
+    path, home = Path(caller.f_code.co_filename), caller.f_globals.get("__name__", "")
+    if home == "__main__" and interactive():  # in a notebook or at a prompt, whose files are nobody's
+        return f"the notebook, line {caller.f_lineno}", home, "notebook"
+    return f"{path.parent.name}/{path.name}, line {caller.f_lineno}", home, path.stem
+
+
+def _check(name: str, groups: tuple[str, ...], place: str) -> None:
+    if not name or "," in name or name != name.strip():
+        raise UserError(f"{place}: {name!r} cannot be a variant's name; it must be a word without commas")
+    if isinstance(groups, str):
+        raise UserError(f"{place}: the groups of variant {name!r} are {groups!r}; give a tuple, ({groups!r},)")

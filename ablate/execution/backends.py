@@ -22,6 +22,13 @@ def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str
     names = [variant.name for variant in plan.variants if variant.name not in backends]
     if not names:
         return backends
+    if plan.only_here():  # and so in no process that would compile
+        for done, name in enumerate(names):
+            progress.step("compiling kernels", done + 1, len(names))
+            backends[name], reason = _choose(name, plan.config)
+            if reason:
+                progress.print_line(reason)
+        return backends
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(plan.config.workers, len(names)), context, exit_with_parent) as pool:
         futures = {pool.submit(_choose, name, plan.config): name for name in names}

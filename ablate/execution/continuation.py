@@ -53,6 +53,7 @@ def _difference(kept: dict[str, Any], new: dict[str, Any]) -> str:
             return f"was made with other data for {name}: {before['source']} there, {now['source']} here"
     for name, before in kept.get("variants", {}).items():
         now = new["variants"].get(name, before)
-        if any(now.get(key) != before.get(key) for key in ("equations", "initial")):
+        # Older versions did not write all of these.
+        if any((now.get(key) or None) != (before.get(key) or None) for key in ("equations", "initial", "code")):
             return f"was made with other equations for {name} than it has now"
     return ""

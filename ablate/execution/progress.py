@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: a live table on a terminal, plain lines elsewhere."""
+"""What a sweep shows while it runs: a live table on a terminal, and in a notebook with ipywidgets; else plain lines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console, Group
@@ -65,7 +66,7 @@ class ProgressDisplay:
         self._ran = 0
 
     def __enter__(self) -> ProgressDisplay:
-        if self._console.is_terminal:
+        if self._console.is_terminal or (self._console.is_jupyter and find_spec("ipywidgets")):
             self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=2, transient=False)
             self._live.start()
         return self

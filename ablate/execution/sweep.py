@@ -120,7 +120,14 @@ def _run(
             progress.add_earlier(at, row["state"], row["validation"])
     if there and trials:
         progress.print_line(f"{len(there)} of {len(plan.trials())} trials are there already")
-    executor = make_executor(plan.config.executor, plan)
+    name = plan.config.executor
+    if trials and name != "serial" and (only_here := plan.only_here()):
+        name = "serial"
+        progress.print_line(
+            f"{', '.join(only_here)}: defined in this process alone, so the trials run in it, one after the other; "
+            "what a file defines that variants_from names runs on all cores"
+        )
+    executor = make_executor(name, plan)
     try:
         with progress, stop_signals() as stopped:
             for result in executor.run(trials):

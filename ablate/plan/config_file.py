@@ -19,17 +19,18 @@ from ablate.plan.training_config import TrainingConfig
 RENAMED_KEYS = {"engine": "backend", "weight_spread": "init_std", "chunk": "tbptt_steps"}
 
 
-def load_config(file: Path | None, options: dict[str, Any]) -> Config:
+def load_config(file: Path | None, options: dict[str, Any], place: str = "command line") -> Config:
     """The effective configuration.
 
     Args:
         file: a TOML file, or None.
-        options: what the command line gave, keys as in Config; `training` and `search` may be nested.
+        options: what goes over the file, keys as in Config; `training`, `search` and `settings` are nested.
+        place: where the options are from, for messages.
 
     Raises:
         UserError: an unknown preset or key, or a value of the wrong kind; the message says where it stands.
     """
-    return _config_of(_read(file) if file else {}, str(file), options)
+    return _config_of(_read(file) if file else {}, str(file), options, place)
 
 
 def load_study_config(file: Path) -> Config:
@@ -38,15 +39,15 @@ def load_study_config(file: Path) -> Config:
     Raises:
         UserError: the file cannot be read, or is damaged.
     """
-    return _config_of(_with_new_keys(_read(file)), str(file), {})
+    return _config_of(_with_new_keys(_read(file)), str(file), {}, "")
 
 
-def _config_of(from_file: dict[str, Any], place_of_file: str, options: dict[str, Any]) -> Config:
+def _config_of(from_file: dict[str, Any], place_of_file: str, options: dict[str, Any], place_of_options: str) -> Config:
     preset = options.get("preset", from_file.get("preset", "default"))
     if preset not in PRESETS:
         raise UserError(f"unknown preset {preset!r}{_near(str(preset), PRESETS)}")
     merged: dict[str, Any] = {"preset": preset}
-    for layer, place in ((PRESETS[preset], "preset"), (from_file, place_of_file), (options, "command line")):
+    for layer, place in ((PRESETS[preset], "preset"), (from_file, place_of_file), (options, place_of_options)):
         _merge(merged, layer, place)
     training = TrainingConfig(**merged.pop("training", {}))
     search = {**GREFF_SEARCH_SPACE, **merged.pop("search", {})}

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from ablate.definitions.loading import load_variants
+from ablate.definitions.loading import load_variants, modules_of
 from ablate.definitions.task import TASKS, Settings, Task
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
@@ -67,6 +67,16 @@ class StudyPlan:
         if task_config.training.tbptt_steps and (bidirectional or task.loss == "ctc"):
             raise UserError(f"{task.name} reads whole sequences: set settings.{task.name}.tbptt_steps to 0")
         return task_config
+
+    def only_here(self) -> list[str]:
+        """The variants and tasks that are defined in this process alone: in a notebook, a script, a module of its own.
+
+        Other processes know those of installed packages, and of the files that the configuration names.
+        """
+        return [
+            *VARIANTS.unimportable(self.variants, modules_of(self.config.variants_from)),
+            *TASKS.unimportable(self.tasks, modules_of()),
+        ]
 
     def hyperparameters(self, trial: TrialId) -> dict[str, float | int]:
         return sample_hyperparameters(self.config.search, self.streams(trial))

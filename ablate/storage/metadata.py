@@ -70,6 +70,7 @@ def variant_metadata(variant: Variant) -> VariantMetadata:
         summary=variant.summary,
         source=variant.source,
         equations=latex(variant.trace),
+        code=variant.trace.code,
         family=variant.family,
         parent=variant.parent,
         difference=_difference_from_parent(variant),

@@ -47,16 +47,17 @@ class Network:
             prefix + stack.key: stack.sized(size, N)
             for cells in self._prefixes
             for prefix, size in cells
-            for stack in variant.trace.stacks
+            for stack in variant.trace.stacks_for(size, N)
         }
         # The memory of a forward pass, roughly, in numbers a frame: values of four maps, their gates and states.
         self.numbers_per_frame = 8 * N * len(directions) * layers
         output = {"W_output": (K, N * len(directions)), "b_output": (K,)}
         self.parameters = Parameters([*shapes.items(), *output.items()])
-        self._layers = [[self._bind_layer(layer, prefix) for prefix, _ in cells] for cells in self._prefixes]
+        self._layers = [[self._bind_layer(layer, prefix, size) for prefix, size in cells] for cells in self._prefixes]
 
-    def _bind_layer(self, layer: Layer, prefix: str) -> BoundLayer:
-        keys = [stack.key for stack in self.variant.trace.stacks]
+    def _bind_layer(self, layer: Layer, prefix: str, size: int) -> BoundLayer:
+        layer = self.variant.trace.layer_for(layer, size, self._units)
+        keys = [stack.key for stack in self.variant.trace.stacks_for(size, self._units)]
         weights, gradients = self.parameters.weights, self.parameters.gradients
         return layer.bind({key: weights[prefix + key] for key in keys}, {key: gradients[prefix + key] for key in keys})
 
@@ -65,11 +66,21 @@ class Network:
 
         Where a variant says how a weight starts, that holds; `longest` is the longest training sequence, in frames.
         """
+        made = {
+            prefix + name: values
+            for cells in self._prefixes
+            for prefix, size in cells
+            for name, values in self.variant.trace.own_weights(
+                size, self._units, streams.generator("weight", prefix)
+            ).items()
+        }
         for name, weight in self.named_weights().items():
             generator = streams.generator("weight", name)
             values = generator.standard_normal(tuple(weight.shape)) * training.init_std
             in_equations = name.rpartition(".")[2]
-            if in_equations in self.variant.initial:
+            if name in made:
+                values = made[name]
+            elif in_equations in self.variant.initial:
                 values = self.variant.initial[in_equations](values, generator, longest)
             elif in_equations == "b_f":
                 values += training.forget_bias
@@ -84,8 +95,8 @@ class Network:
         named = {
             prefix + weight.name: stack.weight(weights[prefix + stack.key], k)
             for cells in self._prefixes
-            for prefix, _ in cells
-            for stack in self.variant.trace.stacks
+            for prefix, size in cells
+            for stack in self.variant.trace.stacks_for(size, self._units)
             for k, weight in enumerate(stack.weights)
         }
         return named | {name: weights[name] for name in ("W_output", "b_output")}

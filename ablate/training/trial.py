@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import torch
+
 from ablate.cell.backend import Layer
 from ablate.definitions.dataset import Dataset
 from ablate.definitions.task import Task
@@ -52,6 +54,19 @@ def run_trial(
     and test are without noise. A loss that is not finite ends the trial as diverged. Generated training data are new
     in each epoch.
     """
+    with torch.random.fork_rng(devices=[]):  # which a cell that is a module may draw from, as for dropout
+        torch.manual_seed(int(streams.generator("torch").integers(2**62)))
+        return _train(task_config, data, variant, layer, streams, hyperparameters)
+
+
+def _train(
+    task_config: TaskConfig,
+    data: Dataset,
+    variant: Variant,
+    layer: Layer,
+    streams: RandomStreams,
+    hyperparameters: dict[str, float | int],
+) -> Outcome:
     started = time.perf_counter()
     task, training = task_config.task, task_config.training
     sign = 1 if task.direction == "minimize" else -1

@@ -189,7 +189,7 @@ def _as_argument(stack: np.ndarray) -> np.ndarray:
 
 
 class _Differentiable(torch.autograd.Function):
-    """The passes as one operation of PyTorch; each call has arrays of its own."""
+    """The passes as one operation of PyTorch; each call has arrays of its own, and gives none of them away."""
 
     @staticmethod
     def forward(ctx: Any, layer: CompiledLayer, keys: list[str], x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
@@ -197,12 +197,17 @@ class _Differentiable(torch.autograd.Function):
         weights = dict(zip(keys, rest[states:], strict=True))
         ctx.gradients = {key: torch.zeros_like(weight) for key, weight in weights.items()}
         ctx.bound = layer.bind(weights, ctx.gradients)
+        ctx.save_for_backward(x, *weights.values())  # so that a change in place before `backward` is noticed
         y, last = ctx.bound.forward(x, rest[:states])
-        return y, *(state.clone() for state in last)
+        return y.clone(), *(state.clone() for state in last)
 
     @staticmethod
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, d_y: Tensor, *d_last: Tensor
     ) -> tuple[Any, ...]:
+        if torch.is_grad_enabled():  # create_graph=True, which would take these gradients for constants
+            raise RuntimeError("kernels have no derivatives of derivatives: use backend='reference'")
+        _ = ctx.saved_tensors  # raises if one has been changed
         d_x, d_first = ctx.bound.backward(d_y.contiguous(), d_last, ctx.needs_input_grad[2])
-        return None, None, d_x, *d_first, *ctx.gradients.values()
+        found = (*d_first, *ctx.gradients.values())  # which the next pass through the same graph overwrites
+        return None, None, d_x, *(each.clone() for each in found)

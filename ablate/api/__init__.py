@@ -1,0 +1,1 @@
+"""What `import ablate` offers: a module for each thing, imported when it is first used."""

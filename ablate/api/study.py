@@ -1,0 +1,180 @@
+"""A study in the hands of who works with it: its tables, comparisons and figures."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.definitions.study_results import StudyResults
+from ablate.errors import UserError
+from ablate.storage.folder import StudyFolder
+from ablate.storage.results import load_results
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from ablate.analysis import AnalysisTables
+
+SHOWN = 12  # variants that are named one by one
+
+
+class Study:
+    """What a study has found, as it stood when `ablate.run` or `ablate.load` gave it.
+
+    Tables are pandas' own, and the reader's: changing one changes neither the study nor another table.
+    """
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self._folder = folder
+        self._results = load_results(folder)
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self._folder.name
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self._folder.path
+
+    @property
+    def results(self) -> StudyResults:
+        """All that it has found, with what is known of its tasks, variants and environment."""
+        return self._results
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """A row a trial: coordinates, state, hyperparameters, scores in the unit of the task's metric, seconds."""
+        return self.results.trials.copy()
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """A row an epoch: the training and validation score."""
+        return self.results.curves.copy()
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """A row a trial whose network wrote a text."""
+        return self.results.samples.copy()
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """The trials with `score`, by which they are compared: diverged ones have the worst of their task."""
+        return self.table("scored_trials")
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of the analyses, for `table`."""
+        return list(self._tables)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The table of an analysis, as the report writes it to tables/`name`.csv.
+
+        Raises:
+            UserError: there is no analysis of this name.
+        """
+        return self._tables[name].copy()
+
+    def compare(self, reference: str = "V") -> pd.DataFrame:
+        """Every variant against one of them, by Welch's test with Holm's correction: the table "comparisons".
+
+        Raises:
+            UserError: the study has no trials of this variant.
+        """
+        from ablate.analysis import AnalysisTables
+
+        found = [name for name in self.results.variant_order if name in set(self.results.trials["variant"])]
+        spelled = {name.lower(): name for name in found}
+        if reference.lower() not in spelled:
+            raise UserError(f"study {self.name!r} has no trials of {reference!r}; it has {', '.join(found) or 'none'}")
+        return AnalysisTables(replace(self.results, reference=spelled[reference.lower()]))["comparisons"]
+
+    @property
+    def figures(self) -> list[str]:
+        """The names of the figures, for `figure`."""
+        from ablate.report.registry import FIGURES
+
+        self._load_report()
+        return [figure.name for figure in FIGURES]
+
+    def figure(self, name: str = "boxes") -> Figure:
+        """A figure of the report, drawn anew; a notebook shows it.
+
+        Raises:
+            UserError: there is no figure of this name.
+        """
+        from ablate.report.registry import FIGURES
+
+        self._load_report()
+        figure = FIGURES[name](self._tables)
+        _show_in_notebooks(type(figure))
+        return figure
+
+    def report(self) -> Path:
+        """The page of the report, which is written if it is older than the last trial.
+
+        Raises:
+            UserError: it has to be written, and another process is running the study.
+        """
+        if not self._folder.report_is_current:
+            from ablate.execution.sweep import report_study
+
+            self._folder.lock()
+            try:
+                report_study(self._folder)
+            finally:
+                self._folder.unlock()
+        return self._folder.report_file
+
+    @cached_property
+    def _tables(self) -> AnalysisTables:
+        from ablate.analysis import AnalysisTables
+
+        return AnalysisTables(self.results)
+
+    @staticmethod
+    def _load_report() -> None:
+        import ablate.report  # noqa: F401  registers its figures
+
+    def _facts(self) -> dict[str, str]:
+        results = self.results
+        states = results.trials["state"].value_counts() if len(results.trials) else {}
+        counts = ", ".join(f"{count} {state}" for state, count in states.items())
+        variants = results.variant_order
+        return {
+            "tasks": ", ".join(results.task_order),
+            "variants": ", ".join(variants) if len(variants) <= SHOWN else f"{len(variants)} variants",
+            "trials": f"{len(results.trials)} trials{f' ({counts})' if counts else ''}",
+            "folder": str(self.path),
+        }
+
+    def __repr__(self) -> str:
+        facts = self._facts()
+        return f"<Study {self.name!r}: {facts['trials']} of {facts['variants']} on {facts['tasks']}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr><th style="text-align: left">{key}</th><td style="text-align: left">{escape(value)}</td></tr>'
+            for key, value in self._facts().items()
+        )
+        return f"<table><caption>Study {escape(self.name)}</caption><tbody>{rows}</tbody></table>"
+
+
+def _show_in_notebooks(kind: type[Any]) -> None:
+    """Let IPython, if it runs, show these figures, whether or not pyplot has been set up for it."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        shell.display_formatter.formatters["image/png"].for_type(kind, _png)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
