@@ -194,6 +194,7 @@ def test_elsewhere_a_second_definition_is_refused(at_a_prompt: None, monkeypatch
     with pytest.raises(ablate.UserError, match=r"variant 'V' is defined twice: at variants/greff.py"):
         type_in(CELL.replace('"leaky"', '"V"'), 3)
     monkeypatch.delattr(sys, "ps1")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "script.py", raising=False)  # as a script has it
     with pytest.raises(ablate.UserError, match="variant 'leaky' is defined twice"):
         type_in(CELL, 4)
     ablate.VARIANTS.remove("leaky")
