@@ -77,6 +77,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--executor", metavar="NAME", help="'local' (worker processes) or 'serial' (this process, for a debugger)"
     )
     where.add_argument("--tracking-uri", metavar="URI", help="an MLflow server instead of results/mlflow.db")
+    where.add_argument(
+        "--log-trials", metavar="WHICH", help="the trials that become runs in MLflow: 'all', 'best' or 'none'"
+    )
     where.add_argument("--storage", metavar="URL", help="an Optuna database instead of the study's journal file")
     instead = parser.add_argument_group("instead of a sweep").add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="print the plan with its draws and the time it needs")

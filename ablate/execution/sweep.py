@@ -85,8 +85,9 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
     folder.lock()
     try:
         report = report_study(folder)
-        # The trackers go where this command says; what they show is the study's own.
-        config = replace(folder.config(), tracking_uri=config.tracking_uri, storage=config.storage)
+        # Where the trackers are and which trials MLflow has is this command's; what they show is the study's own.
+        here = {key: getattr(config, key) for key in ("tracking_uri", "log_trials", "storage")}
+        config = replace(folder.config(), **here)
         trackers = BackgroundTrackers(folder, config, print)
         trackers.repair(folder.tables.rows())
         trackers.close(report.parent)

@@ -13,6 +13,8 @@ from ablate.errors import UserError
 from ablate.plan.search_space import GREFF_SEARCH_SPACE, Range
 from ablate.plan.training_config import TrainingConfig, require
 
+LOG_TRIALS = ("all", "best", "none")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -29,6 +31,7 @@ class Config:
     backend: str = "auto"  # "cpu", compiled kernels; "reference"; or "auto", the fastest that runs the variant
     executor: str = "local"  # what runs the trials: worker processes, or `serial`, this process
     tracking_uri: str = ""  # an MLflow server; the SQLite database under results/ if empty
+    log_trials: str = "all"  # which trials become runs in MLflow: all, best (of each task and variant) or none
     storage: str = ""  # an Optuna database; the journal file of the study if empty
     results: str = "results"  # the folder of all studies
     data: dict[str, str] = field(default_factory=dict)  # the user's own copies, by task
@@ -41,6 +44,7 @@ class Config:
         require("trials", self.trials, self.trials >= 1, "at least 1")
         require("seed", self.seed, self.seed >= 0, "at least 0")
         require("jobs", self.jobs, self.jobs >= 0, "at least 0 (0: one a core)")
+        require("log_trials", self.log_trials, self.log_trials in LOG_TRIALS, f"one of {', '.join(LOG_TRIALS)}")
         backends = ("auto", *BACKENDS)
         if self.backend not in backends:
             raise UserError(f"backend is {self.backend!r}; known: {', '.join(backends)}")

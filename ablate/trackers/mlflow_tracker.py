@@ -1,79 +1,46 @@
-"""The study in MLflow.
+"""The study in MLflow: an experiment is a study.
 
-An experiment is a study, a parent run a task and variant, a child run a trial. `MlflowClient` is used throughout:
-the fluent interface keeps global state.
+One run is the study's, with its report as artifacts; one run for each task and variant has the summary of its trials;
+below it are the trials, all, the best or none. `MlflowClient` is used throughout: the fluent interface keeps global
+state.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import math
-import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ablate.definitions.study_results import TaskMetadata
 from ablate.plan.config import Config
 from ablate.plan.search_space import HYPERPARAMETERS
 from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
+from ablate.trackers.mlflow_experiment import NOTE, MlflowClient, describe_experiment, description, open_experiment
 from ablate.trackers.tracker import Row
+from ablate.trackers.trial_summary import finite, has_validation, summarise, validation_rank
 
-# Set before mlflow reads them: an unreachable server is found out in seconds, not after minutes of retries.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-for _noisy in ("alembic", "mlflow", "mlflow.store.db.utils"):
-    logging.getLogger(_noisy).setLevel(logging.WARNING)
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag  # isort: skip  (settings go first)
 
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag  # noqa: E402
-
-METRICS = ("test", "best_epoch", "epochs", "parameters", "seconds")
+METRICS = ("validation", "test", "best_epoch", "epochs", "parameters", "seconds")
+CURVES = ("epoch/train", "epoch/validation")  # by epoch; what stands before the slash is the UI's section of charts
 BATCH = 1000  # metrics that one log_batch takes
-TRIAL, STUDY_ID, PARENT = "ablate.trial", "ablate.study_id", "mlflow.parentRunId"
+TRIAL, PARENT, KIND = "ablate.trial", "mlflow.parentRunId", "kind"
+LAYOUT = {"ablate.layout": "2"}  # of a trial's run; one that was written in an older form is written anew
 SOURCE = {"mlflow.source.name": "run_sweep.py", "mlflow.source.type": "LOCAL"}
+
+Group = tuple[str, str]  # task, variant
 
 
 def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str], None]) -> MlflowTracker:
     """The tracker of a study: on the server of the configuration, or in the database of the results folder."""
-    uri = config.tracking_uri or folder.mlflow_uri
-    # A server keeps artifacts itself; beside a database of our own they go into a folder of our own.
-    location = None if config.tracking_uri else folder.mlflow_artifacts.resolve().as_uri()
-    client = MlflowClient(tracking_uri=uri)
-    experiment = _open_experiment(client, folder.name, folder.id, folder.replaced_ids, location, print_line)
-    return MlflowTracker(client, experiment, folder.metadata())
-
-
-def _open_experiment(
-    client: MlflowClient,
-    study: str,
-    study_id: str,
-    replaced_ids: Collection[str],
-    artifact_location: str | None,
-    print_line: Callable[[str], None],
-) -> str:
-    """The id of the study's experiment, which is made if need be. Nothing that another study made is touched."""
-    own = next(iter(client.search_experiments(filter_string=f"tags.`{STUDY_ID}` = '{study_id}'")), None)
-    if own is not None:
-        return own.experiment_id
-    name, holder = study, client.get_experiment_by_name(study)
-    if holder is not None and holder.tags.get(STUDY_ID) in replaced_ids:
-        # A deleted experiment keeps its name, so it is given another one first.
-        if holder.lifecycle_stage != "active":
-            client.restore_experiment(holder.experiment_id)
-        replaced = f"{study} (replaced {time.strftime('%Y-%m-%d %H:%M:%S')}, {holder.experiment_id})"
-        client.rename_experiment(holder.experiment_id, replaced)
-        client.delete_experiment(holder.experiment_id)
-    elif holder is not None:
-        name = f"{study} ({study_id[:8]})"
-        print_line(
-            f"MLflow has an experiment {study!r} of another study, which is left alone; this study's is {name!r}"
-        )
-    tags = {STUDY_ID: study_id, "mlflow.experimentKind": "custom_model_development"}  # the UI's layout
-    return client.create_experiment(name, artifact_location=artifact_location, tags=tags)
+    client = MlflowClient(tracking_uri=config.tracking_uri or folder.mlflow_uri)
+    experiment = open_experiment(client, folder, config, print_line)
+    return MlflowTracker(client, experiment, folder.metadata(), config.log_trials)
 
 
 @dataclass(frozen=True)
@@ -82,35 +49,49 @@ class _TrialRun:
 
     run_id: str
     state: str | None  # of the trial
-    ended: bool  # a run that has not ended is half-written
+    whole: bool  # it has ended, so it is not half-written, and has today's form
+
+
+@dataclass
+class _SummaryRun:
+    """What is known of the run of a task and variant, or of the study."""
+
+    run_id: str
+    metrics: dict[str, float]
+    tags: dict[str, str]
 
 
 class MlflowTracker:
-    """One study's experiment on a tracking server or in a database.
+    """One study's experiment on a tracking server or in a database. `repair` comes first, as in a sweep.
 
     Args:
         experiment: the experiment's id.
         metadata: the study's metadata, as `StudyFolder.metadata` gives them.
+        log_trials: which trials become runs: "all", as they end; at the close "best" of each task and variant by
+            validation; or "none".
     """
 
-    def __init__(self, client: MlflowClient, experiment: str, metadata: dict[str, Any]) -> None:
+    def __init__(
+        self, client: MlflowClient, experiment: str, metadata: dict[str, Any], log_trials: str = "all"
+    ) -> None:
         self._client, self._experiment, self._metadata = client, experiment, metadata
-        runs = self._all_runs()
+        self._log_trials = log_trials
+        self._tasks = {name: TaskMetadata.from_dict(task) for name, task in metadata["tasks"].items()}
+        self._rows: dict[Group, dict[int, Row]] = {}
+        self._best: dict[Group, tuple[Row, Curve]] = {}
         self._trials: dict[str, list[_TrialRun]] = {}
-        for run in runs:
-            if TRIAL in run.data.tags:
-                ended = run.info.status in ("FINISHED", "FAILED")
-                written = _TrialRun(run.info.run_id, run.data.tags.get("state"), ended)
-                self._trials.setdefault(run.data.tags[TRIAL], []).append(written)
-        self._parents = {run.info.run_name: run.info.run_id for run in runs if PARENT not in run.data.tags}
-
-    def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
-        """As `Tracker.repair`."""
-        wanted = {_name(row) for row, _ in trials}
-        for name in [name for name in self._trials if name not in wanted]:
-            self._delete(name)
-        for row, curve in trials:
-            self.add(row, curve)
+        self._parents: dict[Group, _SummaryRun] = {}
+        self._study: _SummaryRun | None = None
+        for run in self._all_runs():
+            tags = run.data.tags
+            known = _SummaryRun(run.info.run_id, run.data.metrics, tags)
+            if TRIAL in tags:
+                whole = run.info.status in ("FINISHED", "FAILED") and tags.items() >= LAYOUT.items()
+                self._trials.setdefault(tags[TRIAL], []).append(_TrialRun(run.info.run_id, tags.get("state"), whole))
+            elif tags.get(KIND) == "study":
+                self._study = known
+            elif PARENT not in tags and {"task", "variant"} <= set(tags):
+                self._parents[tags["task"], tags["variant"]] = known
 
     def _all_runs(self) -> list[Run]:
         runs: list[Run] = []
@@ -122,85 +103,137 @@ class MlflowTracker:
             if not token:
                 return runs
 
+    def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
+        """As `Tracker.repair`."""
+        self._rows, self._best = {}, {}
+        if self._log_trials == "all":  # what the others want is known at the close
+            self._keep_only({_name(row) for row, _ in trials})
+        for row, curve in trials:
+            self.add(row, curve)
+
     def add(self, trial: Row, curve: Curve) -> None:
         """As `Tracker.add`: a trial becomes a child run, which counts as written once it has ended."""
-        row, name = trial, _name(trial)
-        if self._is_written(row):
+        group = trial["task"], trial["variant"]
+        self._rows.setdefault(group, {})[trial["index"]] = trial
+        direction = self._tasks[trial["task"]].direction
+        if has_validation(trial) and (
+            group not in self._best
+            or validation_rank(trial, direction) < validation_rank(self._best[group][0], direction)
+        ):
+            self._best[group] = trial, curve
+        if self._log_trials == "all":
+            self._write(trial, curve)
+
+    def close(self, report: Path | None) -> None:
+        """As `Tracker.close`: writes the summaries and the report, and ends their runs; as killed without a report."""
+        if self._log_trials != "all":
+            best = list(self._best.values()) if self._log_trials == "best" else []
+            self._keep_only({_name(row) for row, _ in best})
+            for row, curve in best:
+                self._write(row, curve)
+        for group in [group for group in self._parents if group not in self._rows]:
+            self._client.delete_run(self._parents.pop(group).run_id)
+        status = "KILLED" if report is None else "FINISHED"
+        for (task, variant), rows in self._rows.items():
+            parent = self._parent(task, variant)
+            self._update(parent, summarise(list(rows.values()), self._tasks[task].direction), {KIND: "variant"})
+            self._client.update_run(parent.run_id, name=f"{task} {variant}")
+            self._client.set_terminated(parent.run_id, status)
+        self._close_study(report, status)
+
+    def _close_study(self, report: Path | None, status: str) -> None:
+        """The study's run, made at the first close, so that it stands first in the table of runs."""
+        experiment = self._client.get_experiment(self._experiment)
+        study = self._metadata.get("study") or experiment.name
+        variants = len({variant for _, variant in self._rows})
+        about = description(self._experiment, study, list(self._tasks.values()), variants, self._log_trials)
+        describe_experiment(self._client, self._experiment, about)
+        if self._study is None:
+            self._study = self._create(f"study {study}", {KIND: "study", NOTE: about})
+        rows = [row for group in self._rows.values() for row in group.values()]
+        counts = {name: value for name, value in summarise(rows, "").items() if not name.startswith(("best", "median"))}
+        command = self._metadata.get("command", "")
+        self._update(self._study, counts, {NOTE: about, **({"command": command} if command else {})})
+        if report is not None:
+            self._client.log_artifacts(self._study.run_id, str(report))  # what is there from before is written over
+        self._client.set_terminated(self._study.run_id, status)
+
+    def _write(self, row: Row, curve: Curve) -> None:
+        """The trial's run, if it is not there already, once, whole, and of this end of the trial."""
+        name = _name(row)
+        there = self._trials.get(name, [])
+        if len(there) == 1 and there[0].whole and there[0].state == row["state"]:
             return
         self._delete(name)
         end = int(time.time() * 1000)
         start = end - int(1000 * (row["seconds"] or 0))
         tags = {
-            **SOURCE,
+            **LAYOUT,
             TRIAL: name,
-            PARENT: self._parent(row["task"], row["variant"]),
+            PARENT: self._parent(row["task"], row["variant"]).run_id,
             **{key: str(row[key]) for key in ("task", "variant", "index", "state", "backend")},
             "seed": str(self._metadata["configuration"]["seed"]),
         }
         if row["reason"]:
             tags["reason"] = str(row["reason"])[:5000]
-        run = self._client.create_run(
-            self._experiment, start_time=start, run_name=f"{row['variant']} #{row['index']}", tags=tags
-        )
-        metrics = [Metric(key, float(row[key]), end, 0) for key in METRICS if _finite(row[key])]
-        if _finite(row["validation"]):
-            metrics.append(Metric("best_validation", row["validation"], end, 0))
-        for epoch, train, validation in curve:
-            scores = {"train": train, "validation": validation}
-            metrics += [Metric(key, value, end, epoch) for key, value in scores.items() if _finite(value)]
+        run_id = self._create(f"{row['task']} {row['variant']} #{row['index']}", {KIND: "trial", **tags}, start).run_id
+        metrics = [Metric(key, float(row[key]), end, 0) for key in METRICS if finite(row[key])]
+        for epoch, *scores in curve:
+            when = start + (end - start) * epoch // len(curve)
+            pairs = zip(CURVES, scores, strict=True)
+            metrics += [Metric(key, value, when, epoch) for key, value in pairs if finite(value)]
         params = [Param(key, repr(row[key])) for key in HYPERPARAMETERS if row[key] is not None]
         for first in range(0, max(len(metrics), 1), BATCH):
-            self._client.log_batch(
-                run.info.run_id, metrics=metrics[first : first + BATCH], params=params if first == 0 else []
-            )
-        self._client.log_inputs(run.info.run_id, [self._data(row["task"])])
+            self._client.log_batch(run_id, metrics=metrics[first : first + BATCH], params=params if first == 0 else [])
+        self._client.log_inputs(run_id, [self._data(row["task"])])
         status = "FAILED" if row["state"] == "failed" else "FINISHED"
-        self._client.set_terminated(run.info.run_id, status, end_time=end)
-        self._trials[name] = [_TrialRun(run.info.run_id, row["state"], True)]
+        self._client.set_terminated(run_id, status, end_time=end)
+        self._trials[name] = [_TrialRun(run_id, row["state"], True)]
 
-    def _is_written(self, row: Row) -> bool:
-        """Whether the trial's run is there, once, whole, and of this end of the trial."""
-        runs = self._trials.get(_name(row), [])
-        return len(runs) == 1 and runs[0].ended and runs[0].state == row["state"]
+    def _keep_only(self, wanted: set[str]) -> None:
+        for name in [name for name in self._trials if name not in wanted]:
+            self._delete(name)
 
     def _delete(self, name: str) -> None:
         for run in self._trials.pop(name, []):
             self._client.delete_run(run.run_id)
 
-    def _parent(self, task: str, variant: str) -> str:
-        """The run id of a task and variant's parent run."""
-        name = f"{task} / {variant}"
-        if name not in self._parents:
+    def _parent(self, task: str, variant: str) -> _SummaryRun:
+        """The run of a task and variant."""
+        if (task, variant) not in self._parents:
             about = self._metadata["variants"].get(variant, {})
-            tags = {**SOURCE, "task": task, "variant": variant, "mlflow.note.content": about.get("summary", "")}
-            run = self._client.create_run(self._experiment, run_name=name, tags=tags)
-            self._client.log_batch(
-                run.info.run_id,
-                params=[Param(key, str(value)) for key, value in self._metadata["configuration"]["training"].items()],
-                tags=[RunTag("source", about.get("source", ""))],
-            )
-            self._client.log_inputs(run.info.run_id, [self._data(task)])
-            self._parents[name] = run.info.run_id
-        return self._parents[name]
+            tags = {"task": task, "variant": variant, NOTE: about.get("summary", ""), "source": about.get("source", "")}
+            run = self._create(f"{task} {variant}", {KIND: "variant", **tags})
+            settings = {**self._metadata["configuration"]["training"], **self._tasks[task].settings}
+            self._client.log_batch(run.run_id, params=[Param(key, str(value)) for key, value in settings.items()])
+            self._client.log_inputs(run.run_id, [self._data(task)])
+            self._parents[task, variant] = run
+        return self._parents[task, variant]
 
-    def close(self, report: Path | None) -> None:
-        """As `Tracker.close`: ends the parent runs, each with the report's figures and tables; as killed without."""
-        for run_id in self._parents.values():
-            for folder in ("figures", "tables"):
-                if report is not None and (report / folder).is_dir():
-                    self._client.log_artifacts(run_id, str(report / folder), folder)
-            self._client.set_terminated(run_id, "KILLED" if report is None else "FINISHED")
+    def _create(self, name: str, tags: dict[str, str], start: int | None = None) -> _SummaryRun:
+        run = self._client.create_run(self._experiment, start_time=start, run_name=name, tags={**SOURCE, **tags})
+        return _SummaryRun(run.info.run_id, {}, tags)
+
+    def _update(self, run: _SummaryRun, metrics: dict[str, float], tags: dict[str, str]) -> None:
+        """Write what has changed. MLflow takes no number back: one that is no longer known becomes NaN."""
+        wanted = {**dict.fromkeys(run.metrics, math.nan), **metrics}
+        now = int(time.time() * 1000)
+        changed = [
+            Metric(key, value, now, 0)
+            for key, value in wanted.items()
+            if value != run.metrics.get(key) and (finite(value) or finite(run.metrics.get(key)))
+        ]
+        new_tags = [RunTag(key, value) for key, value in tags.items() if run.tags.get(key) != value]
+        if changed or new_tags:
+            self._client.log_batch(run.run_id, metrics=changed, tags=new_tags)
+        run.metrics, run.tags = wanted, {**run.tags, **tags}
 
     def _data(self, task: str) -> DatasetInput:
-        about = self._metadata["tasks"][task]
+        about = self._tasks[task]
         # MLflow takes a digest of at most 36 characters.
-        profile = json.dumps({"sequences": about["counts"], "frames": about["frames"]})
-        return DatasetInput(Dataset(task, about["sha256"][:36], "local", about["source"], profile=profile))
+        profile = json.dumps({"sequences": about.counts, "frames": about.frames})
+        return DatasetInput(Dataset(task, about.sha256[:36], "local", about.source, profile=profile))
 
 
 def _name(row: Row) -> str:
     return f"{row['task']}/{row['variant']}/{row['index']}"
-
-
-def _finite(value: Any) -> bool:
-    return value is not None and math.isfinite(value)

@@ -1,0 +1,97 @@
+"""The MLflow experiment of a study: found or made, and described."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+from ablate.definitions.study_results import TaskMetadata
+from ablate.plan.config import Config
+from ablate.storage.folder import StudyFolder
+
+# Set before mlflow reads them: an unreachable server is found out in seconds, not after minutes of retries.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+for _noisy in ("alembic", "mlflow", "mlflow.store.db.utils"):
+    logging.getLogger(_noisy).setLevel(logging.WARNING)
+
+from mlflow import MlflowClient  # noqa: E402
+
+STUDY_ID = "ablate.study_id"
+NOTE, OUR_NOTE = "mlflow.note.content", "ablate.note"  # the description, and the one that was written here last
+WHICH_TRIALS = {
+    "all": "Below it are its trials, one run each, such as `music V #3`",
+    "best": "Below it is its best trial by validation, such as `music V #3` (`--log-trials all` logs all of them)",
+    "none": "Trials have no runs (`--log-trials all` logs them)",
+}
+
+
+def open_experiment(
+    client: MlflowClient, folder: StudyFolder, config: Config, print_line: Callable[[str], None]
+) -> str:
+    """The id of the study's experiment, which is made if need be. Nothing that another study made is touched."""
+    own = next(iter(client.search_experiments(filter_string=f"tags.`{STUDY_ID}` = '{folder.id}'")), None)
+    if own is not None:
+        return own.experiment_id
+    name, holder = folder.name, client.get_experiment_by_name(folder.name)
+    if holder is not None and holder.tags.get(STUDY_ID) in folder.replaced_ids:
+        # A deleted experiment keeps its name, so it is given another one first.
+        if holder.lifecycle_stage != "active":
+            client.restore_experiment(holder.experiment_id)
+        replaced = f"{name} (replaced {time.strftime('%Y-%m-%d %H:%M:%S')}, {holder.experiment_id})"
+        client.rename_experiment(holder.experiment_id, replaced)
+        client.delete_experiment(holder.experiment_id)
+    elif holder is not None:
+        name = f"{name} ({folder.id[:8]})"
+        print_line(
+            f"MLflow has an experiment {folder.name!r} of another study, which is left alone; this study's is {name!r}"
+        )
+    # A server keeps artifacts itself; beside a database of our own they go into a folder of our own.
+    location = None if config.tracking_uri else folder.mlflow_artifacts.resolve().as_uri()
+    tags = {STUDY_ID: folder.id, "mlflow.experimentKind": "custom_model_development"}  # the UI's layout
+    return client.create_experiment(name, artifact_location=location, tags=tags)
+
+
+def describe_experiment(client: MlflowClient, experiment: str, text: str) -> None:
+    """Put a text into the experiment's description, unless somebody has written another one there."""
+    tags = client.get_experiment(experiment).tags
+    if tags.get(NOTE, "") == tags.get(OUR_NOTE, "") and tags.get(NOTE) != text:
+        for tag in (OUR_NOTE, NOTE):
+            client.set_experiment_tag(experiment, tag, text)
+
+
+def description(experiment: str, study: str, tasks: list[TaskMetadata], variants: int, log_trials: str) -> str:
+    """What the study is, how its runs are organised, and how to read them, as Markdown."""
+    lines = [
+        f"Random search over the hyperparameters of {variants} recurrent cells on {len(tasks)} tasks, made by ablate.",
+        "",
+        f"- **The report**: the run `study {study}` has it under Artifacts, `index.html`, with all tables and figures;"
+        f" the study's folder has it as `report/index.html`.",
+        "- **A task and variant** is a run such as `music V`, with `best_validation` and `best_test` (of the trial with"
+        " the best validation score), `median_validation`, `median_test`, the numbers of trials `completed`,"
+        " `diverged` and `failed`, and `total_seconds`.",
+        f"- **A trial**: {WHICH_TRIALS[log_trials]}; `validation` and `test` are its scores at the best epoch,"
+        " `epoch/train` and `epoch/validation` its curves. `trials.csv` and `curves.csv` in the study's folder have"
+        " every trial.",
+        "",
+        "Scores of different tasks have different units: compare variants within a task. Ranked by `best_validation`:",
+        "",
+    ]
+    for task in tasks:
+        lower = task.direction != "maximize"
+        ranked = (
+            f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+            f"&searchFilter={quote(variant_filter(task.name))}"
+            f"&orderByKey={quote('metrics.`best_validation`')}&orderByAsc={str(lower).lower()}"
+        )
+        which = "lower" if lower else "higher"
+        lines.append(f"- [{task.name}]({ranked}), {task.metric}, {which} is better: `{variant_filter(task.name)}`")
+    return "\n".join(lines)
+
+
+def variant_filter(task: str) -> str:
+    """What finds the runs of a task's variants in MLflow's search."""
+    return f"tags.kind = 'variant' and tags.task = '{task}'"
