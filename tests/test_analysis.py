@@ -350,8 +350,8 @@ def test_best_curves_are_those_of_the_best_trial():
 def test_the_best_samples_are_those_of_the_best_trial():
     tables = AnalysisTables(synthetic_results(variants=("V", "NFG"), trials=6))
     best = tables["summary"].set_index("variant")["best_index"]
-    assert dict(tables["best_samples"][["variant", "index"]].to_numpy()) == dict(best)
-    assert list(tables["best_samples"]["sample"]) == [f"<{name}> {best[name]:.0f}\n\tif" for name in ("V", "NFG")]
+    assert dict(tables["generated_texts"][["variant", "index"]].to_numpy()) == dict(best)
+    assert list(tables["generated_texts"]["sample"]) == [f"<{name}> {best[name]:.0f}\n\tif" for name in ("V", "NFG")]
 
 
 # What holds for all of them

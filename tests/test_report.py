@@ -291,7 +291,7 @@ def test_few_trials_are_drawn_as_points_at_their_scores():
     tables, picture = drawn(synthetic_results(variants=("V", "NFG"), trials=8), "boxes")
     ax = next(ax for ax in picture.axes if "All trials" in ax.get_title(loc="left"))
     heights = sorted(float(y) for points in ax.collections for _, y in np.asarray(points.get_offsets()))
-    assert heights == pytest.approx(sorted(tables["trial_sets"].query("set == 'all'")["score"]))
+    assert heights == pytest.approx(sorted(tables["trial_subsets"].query("set == 'all'")["score"]))
 
 
 def test_a_figure_of_boxes_says_when_there_is_no_test():
@@ -319,7 +319,7 @@ def test_every_scored_trial_stands_over_its_learning_rate(report):
     tables, picture = drawn(report.results, "learning_rates")
     (ax,) = picture.axes
     points = {found.get_label(): np.asarray(found.get_offsets()) for found in ax.collections}
-    scored, limits = tables["trial_sets"].query("set == 'all'"), tables["axis_limits"].iloc[0]
+    scored, limits = tables["trial_subsets"].query("set == 'all'"), tables["axis_limits"].iloc[0]
     assert sum(len(found) for found in points.values()) == len(scored)
     assert len(points["diverged"]) == scored["state"].eq("diverged").sum() > 0
     shown = scored[scored["score"].between(limits["low"], limits["high"]) & scored["state"].eq("completed")]

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from ablate.errors import UserError
-from ablate.execution.continuation import check_numerics
+from ablate.execution.continuation import check_numerics_version
 from ablate.plan.numerics import NUMERICS_VERSION
 from ablate.storage import stored_table
 from ablate.storage.folder import StudyFolder
@@ -28,7 +28,7 @@ class KilledError(Exception):
 
 
 def small_table(folder: Path) -> StoredTable:
-    return StoredTable(folder / "t.csv", COLUMNS, ["name", "step"], seal_rows=6)
+    return StoredTable(folder / "t.csv", COLUMNS, ["name", "step"], rows_per_part=6)
 
 
 def held(table: StoredTable) -> dict[tuple[str, int], float]:
@@ -80,7 +80,7 @@ def test_no_row_is_lost_by_kills_between_any_two_steps(
 def test_a_sealed_study_reads_as_an_open_one(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = StudyTables(study / "results" / "s")
     shutil.copytree(study / "results" / "s", tmp_path / "s")
-    monkeypatch.setattr(stored_table, "SEAL_ROWS", 3)
+    monkeypatch.setattr(stored_table, "ROWS_PER_PART", 3)
     after = StudyTables(tmp_path / "s")
     after.compact()
     assert (tmp_path / "s" / "curves" / "part-00000.parquet").exists()
@@ -127,10 +127,10 @@ def test_a_study_of_an_older_version_is_reported_and_not_continued(study: Path, 
 def test_a_study_of_a_newer_version_is_left_to_it(study: Path, tmp_path: Path) -> None:
     shutil.copytree(study / "results" / "s", tmp_path / "s")
     folder = StudyFolder(tmp_path, "s")
-    check_numerics(folder)
+    check_numerics_version(folder)
     folder.write_metadata({**folder.metadata(), "numerics_version": NUMERICS_VERSION + 1})
     with pytest.raises(UserError, match="a newer ablate made it"):
-        check_numerics(folder)
+        check_numerics_version(folder)
 
 
 def test_the_example_study_can_be_read() -> None:

@@ -87,7 +87,7 @@ def test_what_networks_write_is_kept_and_shown(study: Path, folder: Path) -> Non
     trials = pd.read_csv(study / "trials.csv").query("task == 'text' and variant == 'V'")
     best = trials.sort_values("validation")["index"].iloc[0]
     assert "What the networks wrote" in (study / "report" / "index.html").read_text(encoding="utf-8")
-    shown = pd.read_csv(study / "report" / "tables" / "best_samples.csv").set_index("variant")
+    shown = pd.read_csv(study / "report" / "tables" / "generated_texts.csv").set_index("variant")
     assert shown.loc["V", "index"] == best
 
 

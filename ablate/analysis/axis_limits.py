@@ -32,7 +32,7 @@ def axis_limits(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
         baseline: the test score without learning; empty where it is not known.
     """
     rows = []
-    for (task, name), group in groups(tables["trial_sets"], "task", "set"):
+    for (task, name), group in groups(tables["trial_subsets"], "task", "set"):
         sign = results.sign(task)
         low, high = _limits(results, task, sign * group["score"].to_numpy())
         rows.append(_row(results, task, sign * low, sign * high) | {"set": name})

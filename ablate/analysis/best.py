@@ -31,8 +31,8 @@ def best_curves(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
     return curves.assign(best=curves["epoch"].eq(curves["best_epoch"])).drop(columns="best_epoch")
 
 
-@analysis("best_samples")
-def best_samples(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+@analysis("generated_texts")
+def generated_texts(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """What each task and variant's best completed trial by validation wrote.
 
     A variant whose best trial wrote nothing has no row.

@@ -38,7 +38,7 @@ def boxes(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataF
         p_holm: as in `comparisons`; empty for the reference.
         n_outside: trials whose score is worse than the axis limits.
     """
-    trials = tables["trial_sets"].sort_values(["set", "task", "variant", "index"])
+    trials = tables["trial_subsets"].sort_values(["set", "task", "variant", "index"])
     limits = tables["axis_limits"].set_index(["task", "set"])
     found = tables["comparisons"].set_index(["task", "set", "variant"])
     rows = []

@@ -51,7 +51,7 @@ def comparisons(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
         set: all scored trials, or the best of them by validation.
     """
     # Sorted, since the last digit of a mean depends on the order of its terms.
-    table = tables["trial_sets"].sort_values(["task", "variant", "index"])
+    table = tables["trial_subsets"].sort_values(["task", "variant", "index"])
     rows = []
     for name in SETS:
         for (task,), trials in groups(where(table, set=name), "task"):

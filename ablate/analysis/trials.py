@@ -54,8 +54,8 @@ def scored_trials(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> 
     return table
 
 
-@analysis("trial_sets")
-def trial_sets(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+@analysis("trial_subsets")
+def trial_subsets(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The scored trials once in the set "all", and the best ones once more in the set "best".
 
     Columns:

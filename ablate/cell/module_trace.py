@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ablate.cell.trace import Stack, Trace, Weight
+from ablate.cell.trace import Trace, Weight, WeightStack
 from ablate.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Factory = Callable[[int, int], "nn.Module"]  # of the sizes of input and cell, M and N
 
 
-class ParameterStack(Stack):
+class ParameterStack(WeightStack):
     """A parameter of a module, which is stored as it is."""
 
     def weight(self, array: Any, k: int) -> Any:
@@ -50,7 +50,7 @@ class ModuleTrace(Trace):
     factory: Factory = None  # type: ignore[assignment]
     compiles = False
 
-    def stacks_for(self, M: int, N: int) -> tuple[Stack, ...]:
+    def stacks_for(self, M: int, N: int) -> tuple[WeightStack, ...]:
         """The module's parameters, in its order."""
         return tuple(
             ParameterStack(name, (Weight(name, tuple(map(str, parameter.shape))),), ())

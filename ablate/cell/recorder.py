@@ -107,7 +107,7 @@ class Recorder:
         # The name of the map is claimed too: w.z(x, y) and w.z * c would be two things under one name.
         self._claim(name, f"the map w.{name}")
         symbol = names.map_value(name)
-        stage = 1 + max(self._stage_of_argument(each) for each in expressions)
+        stage = 1 + max(self._stage_of_operand(each) for each in expressions)
         self._stages[symbol] = stage
         self.maps[name] = AffineMap(name, expressions, matrices, bias_weight, stage, symbol)
         return Vector(symbol, "N")
@@ -188,7 +188,7 @@ class Recorder:
     def _stage(self, expression: sympy.Expr) -> int:
         return max((self._stages[symbol] for symbol in expression.free_symbols), default=-1)  # type: ignore[index]
 
-    def _stage_of_argument(self, argument: sympy.Expr) -> int:
+    def _stage_of_operand(self, argument: sympy.Expr) -> int:
         """The stage in which a map's argument is known.
 
         An expression and a vector weight need a point-wise assignment of their own, behind the first products.

@@ -63,7 +63,7 @@ class Equation:
 
 
 @dataclass(frozen=True)
-class Stack:
+class WeightStack:
     """The weights of several maps that read the same vector, kept side by side in one array and multiplied at once.
 
     The array of k matrices is (what they read, k, N), each matrix transposed, so that one row holds all that one
@@ -113,7 +113,7 @@ class Trace:
 
     # What a trace answers for given sizes; a cell that is no equations, `ModuleTrace`, has its own answers.
 
-    def stacks_for(self, M: int, N: int) -> tuple[Stack, ...]:
+    def stacks_for(self, M: int, N: int) -> tuple[WeightStack, ...]:
         """The weights of a layer in the order in which they are stored."""
         return self.stacks
 
@@ -141,27 +141,27 @@ class Trace:
         return 1 + max((m.stage for m in self.maps), default=0)
 
     @cached_property
-    def stacks(self) -> tuple[Stack, ...]:
+    def stacks(self) -> tuple[WeightStack, ...]:
         """The weights in the order in which they are stored, those that share a product side by side."""
         readers: dict[sympy.Expr, list[tuple[int, Weight]]] = {}
         for place, each in enumerate(self.maps):
             for argument, matrix in zip(each.arguments, each.matrices, strict=True):
                 readers.setdefault(argument, []).append((place, matrix))
-        stacks: dict[str, Stack] = {}
+        stacks: dict[str, WeightStack] = {}
         # x first: its product is taken over all steps at once.
         for argument in sorted(readers, key=lambda argument: argument != INPUT):
             key = INPUT_KEY if argument == INPUT else f"R {argument}"
             while key in stacks:  # two expressions that print alike
                 key += "'"
             maps, weights = zip(*readers[argument], strict=True)
-            stacks[key] = Stack(key, weights, maps, argument)
+            stacks[key] = WeightStack(key, weights, maps, argument)
         biased = [(place, each.bias) for place, each in enumerate(self.maps) if each.bias]
         if biased:
-            stacks[BIAS_KEY] = Stack(BIAS_KEY, tuple(w for _, w in biased), tuple(k for k, _ in biased))
-        return (*stacks.values(), *(Stack(vector.name, (vector,), ()) for vector in self.vectors))
+            stacks[BIAS_KEY] = WeightStack(BIAS_KEY, tuple(w for _, w in biased), tuple(k for k, _ in biased))
+        return (*stacks.values(), *(WeightStack(vector.name, (vector,), ()) for vector in self.vectors))
 
     @cached_property
-    def stack_of(self) -> dict[sympy.Expr, Stack]:
+    def stack_of(self) -> dict[sympy.Expr, WeightStack]:
         """The stack of matrices that each vector is multiplied by."""
         return {stack.reads: stack for stack in self.stacks if stack.reads is not None}
 

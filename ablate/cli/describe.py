@@ -15,7 +15,7 @@ from ablate.definitions.scores import SCORES
 from ablate.definitions.task import TASKS, Task
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
-from ablate.execution.estimate import MEASURED_VARIANT, estimate
+from ablate.execution.estimate import MEASURED_VARIANT, estimate_seconds
 from ablate.plan.config import Config
 from ablate.plan.presets import PRESETS
 from ablate.plan.study_plan import StudyPlan
@@ -144,7 +144,7 @@ def _describe_task(task: Task, config: Config) -> str:
         f"{'in theory, without learning:' if task.generate else 'the best constant predictor scores'} "
         f"{task.baseline(data, task_config.settings):.4g}",
     ]
-    now = task_config.overrides(config.training)
+    now = task_config.differing_settings(config.training)
     if task.allows_bidirectional:
         now["bidirectional"] = task_config.bidirectional
     if now:
@@ -198,7 +198,7 @@ def _own_settings(plan: StudyPlan) -> dict[str, str]:
     """By task, what its data and training are set to, where that is its own."""
     found = {}
     for task in plan.tasks:
-        own = plan.task_config(task).overrides(plan.config.training)
+        own = plan.task_config(task).differing_settings(plan.config.training)
         if own:
             found[task.name] = ", ".join(f"{key} {_plain(value)}" for key, value in own.items())
     return found
@@ -206,7 +206,7 @@ def _own_settings(plan: StudyPlan) -> dict[str, str]:
 
 def time_estimate(plan: StudyPlan) -> str:
     """How long the plan would take on this machine, which is measured for it."""
-    seconds, costs = estimate(plan)
+    seconds, costs = estimate_seconds(plan)
     workers = plan.config.workers
     measured = "; ".join(
         f"{task} {', '.join(f'{_hours(cost)} at {size} units' for size, cost in known)}"

@@ -23,7 +23,7 @@ def check_continuation(folder: StudyFolder, metadata: dict[str, Any]) -> None:
         raise UserError(f"study {folder.name!r} {reason}. Give --study another name, or --fresh to start it anew")
 
 
-def check_numerics(folder: StudyFolder) -> None:
+def check_numerics_version(folder: StudyFolder) -> None:
     """Refuse to go on in a study of another version of the numbers.
 
     Raises:

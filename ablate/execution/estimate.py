@@ -29,7 +29,7 @@ UNCOMPILED = 30  # what PyTorch takes step by step, in kernels; as measured, fro
 Costs = list[tuple[int, float]]  # hidden size, seconds of a trial in which all epochs are run
 
 
-def estimate(plan: StudyPlan) -> tuple[float, dict[str, Costs]]:
+def estimate_seconds(plan: StudyPlan) -> tuple[float, dict[str, Costs]]:
     """Seconds that one core would take for the plan if no trial stopped early, and what that was measured from.
 
     One variant is timed on each task at a few of the hidden sizes that are drawn; between them the time is

@@ -41,7 +41,7 @@ def torch_configured() -> Iterator[None]:
 
 
 @contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
+def stop_signals_as_interrupts() -> Iterator[Callable[[], bool]]:
     """Let Ctrl-C and a signal to terminate, a job queue's way to say stop, raise KeyboardInterrupt; in the main thread.
 
     Gives a function that tells whether one has come.

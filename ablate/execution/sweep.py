@@ -8,9 +8,9 @@ from pathlib import Path
 from ablate.data.load import task_data, user_path
 from ablate.errors import UserError
 from ablate.execution.backends import choose_backends
-from ablate.execution.continuation import check_continuation, check_numerics
+from ablate.execution.continuation import check_continuation, check_numerics_version
 from ablate.execution.executor import check_executor_name, make_executor
-from ablate.execution.processes import stop_signals
+from ablate.execution.processes import stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
 from ablate.plan.config import Config
 from ablate.plan.numerics import NUMERICS_VERSION
@@ -36,7 +36,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
     folder = StudyFolder(Path(config.results), config.study_name)
     progress = ProgressDisplay(plan.trials(), {task.name: task.direction for task in plan.tasks})
     if folder.exists and not fresh:
-        check_numerics(folder)  # both before the data is parsed, which may take a while
+        check_numerics_version(folder)  # both before the data is parsed, which may take a while
         folder.compare(config)
     check_executor_name(config.executor)
     if config.storage:
@@ -130,7 +130,7 @@ def _run(
         )
     executor = make_executor(name, plan)
     try:
-        with progress, stop_signals() as stopped:
+        with progress, stop_signals_as_interrupts() as stopped:
             for result in executor.run(trials):
                 folder.tables.add(result.row, result.curve, result.sample)
                 if result.traceback:

@@ -25,7 +25,7 @@ class TaskConfig:
     settings: Settings
     bidirectional: bool
 
-    def overrides(self, training: TrainingConfig) -> dict[str, Any]:
+    def differing_settings(self, training: TrainingConfig) -> dict[str, Any]:
         """The settings of its data, and what of its training differs from the study's."""
         mine, common = dataclasses.asdict(self.training), dataclasses.asdict(training)
         return {**self.settings, **{key: value for key, value in mine.items() if value != common[key]}}

@@ -59,7 +59,7 @@ def task_metadata(task_config: TaskConfig, data: Dataset, training: TrainingConf
         counts={name: len(split) for name, split in splits.items()},
         frames={name: int(split.lengths.sum()) for name, split in splits.items()},
         notes=list(data.notes),
-        settings={"inputs": data.input_size, "outputs": data.output_size, **task_config.overrides(training)},
+        settings={"inputs": data.input_size, "outputs": data.output_size, **task_config.differing_settings(training)},
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-SEAL_ROWS = 1_000_000  # rows of a tail that move into a part: some 60 MB of curves
+ROWS_PER_PART = 1_000_000  # rows of a tail that move into a part: some 60 MB of curves
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class StoredTable:
         columns: in the order of the file.
         key: the columns that tell rows apart; of rows with the same key the last counts.
         renamed: today's names of columns that had another one in files of older versions.
-        seal_rows: how many rows the CSV file may hold before `compact` seals them; SEAL_ROWS if left out.
+        rows_per_part: how many rows the CSV file may hold before `compact` seals them; ROWS_PER_PART if left out.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class StoredTable:
         columns: Sequence[Column],
         key: Sequence[str],
         renamed: dict[str, str] | None = None,
-        seal_rows: int | None = None,
+        rows_per_part: int | None = None,
     ) -> None:
         self.file = file
         self.parts_folder = file.with_suffix("")
@@ -56,7 +56,7 @@ class StoredTable:
         self._dtypes: dict[str, Any] = {column.name: column.dtype for column in columns}
         self._key = list(key)
         self._renamed = renamed or {}
-        self._seal_rows = SEAL_ROWS if seal_rows is None else seal_rows
+        self._seal_rows = ROWS_PER_PART if rows_per_part is None else rows_per_part
 
     def read(self) -> pd.DataFrame:
         """Every row, the last of each key, in the order of writing; without what a kill has left half-written."""

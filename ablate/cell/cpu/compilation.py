@@ -67,12 +67,12 @@ def compile_kernel(equations: Callable[..., Any], trace: Trace, name: str, folde
             kernel = Kernel(program, _load(file))
             _compile(kernel)
         if not ready.exists():
-            check_kernel(equations, kernel, source)
+            verify_kernel(equations, kernel, source)
             ready.touch()
     return kernel
 
 
-def check_kernel(equations: Callable[..., Any], kernel: Kernel, source: str) -> None:
+def verify_kernel(equations: Callable[..., Any], kernel: Kernel, source: str) -> None:
     """Compare a compiled kernel, and its source run by Python in double precision, with the equations.
 
     Raises:

@@ -27,7 +27,7 @@ _POINTS_UP_TO = 12  # more trials than this and their points hide the box
 _REFERENCE_LINE = {"color": QUIET, "lw": 0.5, "ls": (0, (1, 2))}
 
 
-@figure("boxes", tables=("boxes", "trial_sets", "axis_limits", "tasks", "variants"))
+@figure("boxes", tables=("boxes", "trial_subsets", "axis_limits", "tasks", "variants"))
 def boxes(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Box plots of the test score: a column a task, all trials above, the best ones below.
 
@@ -74,7 +74,7 @@ def _panel(
             _write_outside(ax, x, box["n_outside"], "▲" if known["direction"] == "minimize" else "▼", pitch)
         if box["variant"] == reference and len(here) > 1:
             ax.axhline(box["median"], zorder=1.5, **_REFERENCE_LINE)
-    _trial_points(ax, records(where(tables["trial_sets"], task=task, set=name)), here, place)
+    _trial_points(ax, records(where(tables["trial_subsets"], task=task, set=name)), here, place)
 
     low, high = style.padded(limits["low"], limits["high"])
     style.draw_baseline(ax, limits["baseline"], known["baseline_name"], low, high)

@@ -18,11 +18,11 @@ from ablate.report.registry import figure
 from ablate.report.style import QUIET, by_task, reference_of
 
 
-@figure("learning_rates", tables=("trial_sets", "axis_limits", "tasks", "variants"))
+@figure("learning_rates", tables=("trial_subsets", "axis_limits", "tasks", "variants"))
 def learning_rates(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """The score of every trial against its learning rate: a panel a task, the reference told from the others."""
     with style.theme():
-        points = [point for point in records(where(tables["trial_sets"], set="all")) if point["learning_rate"] > 0]
+        points = [point for point in records(where(tables["trial_subsets"], set="all")) if point["learning_rate"] > 0]
         tasks = list(dict.fromkeys(point["task"] for point in points))
         if not tasks:
             return style.blank("No trial has a score yet.")

@@ -20,7 +20,7 @@ from ablate.report.registry import section
     "findings",
     "What this says",
     position=10,
-    tables=("trial_counts", "boxes", "comparisons", "power", "summary", "trial_sets"),
+    tables=("trial_counts", "boxes", "comparisons", "power", "summary", "trial_subsets"),
 )
 def sentences(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     return {
@@ -124,7 +124,7 @@ def _best(results: StudyResults, tables: Mapping[str, pd.DataFrame], task: str) 
     text += f"test {number(best['best_test'], places)} {metadata.metric}"
     if metadata.baseline is not None:
         text += f" ({metadata.baseline_name} {number(metadata.baseline, places)})"
-    scores = [row["score"] for row in records(where(tables["trial_sets"], task=task, set="all"))]
+    scores = [row["score"] for row in records(where(tables["trial_subsets"], task=task, set="all"))]
     said = [f"{text}. It is the luckiest of {len(scores):,}; trained anew it would likely score somewhat worse."]
     if metadata.baseline is not None:
         useless = sum(metadata.baseline <= score if choose is min else score <= metadata.baseline for score in scores)

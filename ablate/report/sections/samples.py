@@ -12,9 +12,9 @@ from ablate.report.formatting import by_task
 from ablate.report.registry import section
 
 
-@section("samples", "What the networks wrote", position=60, tables=("best_samples",))
+@section("samples", "What the networks wrote", position=60, tables=("generated_texts",))
 def samples(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
-    table = tables["best_samples"]
+    table = tables["generated_texts"]
     return {"samples": by_task(table.assign(sample=table["sample"].map(_visible)))} if len(table) else None
 
 
