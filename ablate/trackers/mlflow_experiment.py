@@ -63,35 +63,48 @@ def describe_experiment(client: MlflowClient, experiment: str, text: str) -> Non
             client.set_experiment_tag(experiment, tag, text)
 
 
-def description(experiment: str, study: str, tasks: list[TaskMetadata], variants: int, log_trials: str) -> str:
-    """What the study is, how its runs are organised, and how to read them, as Markdown."""
+def description(
+    experiment: str, study: str, tasks: list[TaskMetadata], groups: list[tuple[str, str]], log_trials: str
+) -> str:
+    """What the study is, how its runs are organised, and how to read them, as Markdown.
+
+    Args:
+        experiment: its id.
+        groups: the pairs of task and variant that have trials.
+    """
+    cells = len({variant for _, variant in groups})
     lines = [
-        f"Random search over the hyperparameters of {variants} recurrent cells on {len(tasks)} tasks, made by ablate.",
+        # The UI shows the first line, and the others when it is unfolded.
+        f"{cells} recurrent cells on {len(tasks)} tasks, by random search. The report is in the run `study {study}`, "
+        "under Artifacts. Unfold this to see how to read the runs.",
         "",
-        f"- **The report**: the run `study {study}` has it under Artifacts, `index.html`, with all tables and figures;"
-        f" the study's folder has it as `report/index.html`.",
+        f"- **The study** is the run `study {study}`: `index.html`, `gallery.html`, tables and figures.",
         "- **A task and variant** is a run such as `music V`, with `best_validation` and `best_test` (of the trial with"
         " the best validation score), `median_validation`, `median_test`, the numbers of trials `completed`,"
         " `diverged` and `failed`, and `total_seconds`.",
-        f"- **A trial**: {WHICH_TRIALS[log_trials]}; `validation` and `test` are its scores at the best epoch,"
+        f"- **A trial**: {WHICH_TRIALS[log_trials]}. `validation` and `test` are its scores at the best epoch,"
         " `epoch/train` and `epoch/validation` its curves. `trials.csv` and `curves.csv` in the study's folder have"
         " every trial.",
         "",
-        "Scores of different tasks have different units: compare variants within a task. Ranked by `best_validation`:",
+        "Scores of different tasks have different units: compare within a task.",
         "",
     ]
     for task in tasks:
         lower = task.direction != "maximize"
-        ranked = (
-            f"#/experiments/{experiment}/runs?workflowType=machine_learning"
-            f"&searchFilter={quote(variant_filter(task.name))}"
-            f"&orderByKey={quote('metrics.`best_validation`')}&orderByAsc={str(lower).lower()}"
-        )
-        which = "lower" if lower else "higher"
-        lines.append(f"- [{task.name}]({ranked}), {task.metric}, {which} is better: `{variant_filter(task.name)}`")
+        variants = _link(experiment, task.name, "variant", "best_validation", lower, "TABLE")
+        line = f"- {task.name} ({task.metric}, {'lower' if lower else 'higher'} is better): [variants]({variants})"
+        if log_trials != "none":
+            line += (
+                f", [curves of the best trials]({_link(experiment, task.name, 'trial', 'validation', lower, 'CHART')})"
+            )
+        lines.append(line)
     return "\n".join(lines)
 
 
-def variant_filter(task: str) -> str:
-    """What finds the runs of a task's variants in MLflow's search."""
-    return f"tags.kind = 'variant' and tags.task = '{task}'"
+def _link(experiment: str, task: str, kind: str, metric: str, ascending: bool, view: str) -> str:
+    """A page of MLflow's UI: the runs of a kind on a task, sorted by a metric, as a table or as charts."""
+    found = quote(f"tags.kind = '{kind}' and tags.task = '{task}'")
+    return (
+        f"#/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode={view}"
+        f"&searchFilter={found}&orderByKey={quote(f'metrics.`{metric}`')}&orderByAsc={str(ascending).lower()}"
+    )

@@ -143,17 +143,17 @@ class MlflowTracker:
 
     def _close_study(self, report: Path | None, status: str) -> None:
         """The study's run, made at the first close, so that it stands first in the table of runs."""
-        experiment = self._client.get_experiment(self._experiment)
-        study = self._metadata.get("study") or experiment.name
-        variants = len({variant for _, variant in self._rows})
-        about = description(self._experiment, study, list(self._tasks.values()), variants, self._log_trials)
+        study = self._client.get_experiment(self._experiment).name
+        about = description(self._experiment, study, list(self._tasks.values()), list(self._rows), self._log_trials)
         describe_experiment(self._client, self._experiment, about)
+        states = [row["state"] for rows in self._rows.values() for row in rows.values()]
+        # As text: numbers of the whole study would dwarf those of its variants in the chart view.
+        counts = ", ".join(f"{states.count(state):,} {state}" for state in ("completed", "diverged", "failed"))
+        note = f"The report of {study}, with its tables and figures, is under Artifacts. Trials: {counts}."
         if self._study is None:
-            self._study = self._create(f"study {study}", {KIND: "study", NOTE: about})
-        rows = [row for group in self._rows.values() for row in group.values()]
-        counts = {name: value for name, value in summarise(rows, "").items() if not name.startswith(("best", "median"))}
+            self._study = self._create(f"study {study}", {KIND: "study"})
         command = self._metadata.get("command", "")
-        self._update(self._study, counts, {NOTE: about, **({"command": command} if command else {})})
+        self._update(self._study, {}, {NOTE: note, **({"command": command} if command else {})})
         if report is not None:
             self._client.log_artifacts(self._study.run_id, str(report))  # what is there from before is written over
         self._client.set_terminated(self._study.run_id, status)
