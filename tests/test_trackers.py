@@ -290,7 +290,7 @@ def test_a_sweep_logs_the_trials_that_are_asked_for(log_trials: str, sweep: Comm
     results = tmp_path / "results"
     assert sweep("--trials", "2", "--log-trials", log_trials).returncode == 0
     table = AnalysisTables(load_results(StudyFolder(results, "s")))["summary"]
-    best = {f"music {row.variant} #{row.best_index:.0f}" for row in table.itertuples()}
+    best = {f"music {row['variant']} #{row['best_index']:.0f}" for row in table.to_dict("records")}
     found = {run.info.run_name for run in runs(results) if run.data.tags["kind"] == "trial"}
     assert found == (best if log_trials == "best" else set())
     check_summaries(results)

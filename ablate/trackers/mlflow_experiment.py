@@ -15,6 +15,8 @@ from ablate.storage.folder import StudyFolder
 # Set before mlflow reads them: an unreachable server is found out in seconds, not after minutes of retries.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+# On a server it would print two lines for each run that ends, into the display of the sweep.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 for _noisy in ("alembic", "mlflow", "mlflow.store.db.utils"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
 
@@ -23,9 +25,9 @@ from mlflow import MlflowClient  # noqa: E402
 STUDY_ID = "ablate.study_id"
 NOTE, OUR_NOTE = "mlflow.note.content", "ablate.note"  # the description, and the one that was written here last
 WHICH_TRIALS = {
-    "all": "Below it are its trials, one run each, such as `music V #3`",
-    "best": "Below it is its best trial by validation, such as `music V #3` (`--log-trials all` logs all of them)",
-    "none": "Trials have no runs (`--log-trials all` logs them)",
+    "all": "each one is a run below its task and variant, such as `music V #3`",
+    "best": "the best by validation is a run below its task and variant, such as `music V #3` (`--log-trials all`: every one)",
+    "none": "trials have no runs (`--log-trials all`: every one has)",
 }
 
 
@@ -82,7 +84,7 @@ def description(
         "- **A task and variant** is a run such as `music V`, with `best_validation` and `best_test` (of the trial with"
         " the best validation score), `median_validation`, `median_test`, the numbers of trials `completed`,"
         " `diverged` and `failed`, and `total_seconds`.",
-        f"- **A trial**: {WHICH_TRIALS[log_trials]}. `validation` and `test` are its scores at the best epoch,"
+        f"- **Trials**: {WHICH_TRIALS[log_trials]}. `validation` and `test` are its scores at the best epoch,"
         " `epoch/train` and `epoch/validation` its curves. `trials.csv` and `curves.csv` in the study's folder have"
         " every trial.",
         "",
