@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import warnings
@@ -25,7 +26,7 @@ from ablate.storage.tables import Curve, StudyTables
 from ablate.testing.trackers import Held, check_tracker, example_trials
 from ablate.trackers.optuna_tracker import OptunaTracker, open_storage
 from ablate.trackers.tracker import Row
-from ablate.trackers.trial_summary import summarise
+from ablate.trackers.trial_summary import NAMES, summarise
 from tests.conftest import Command
 
 with warnings.catch_warnings():
@@ -82,16 +83,13 @@ def check_mlflow(results: Path) -> None:
     assert [folder.name for folder in (results / "mlartifacts").iterdir()] == [study.info.run_id]
 
 
-SUMMARY = ("best_validation", "best_test", "median_validation", "median_test", "completed", "diverged", "failed")
-
-
 def check_summaries(results: Path) -> None:
     """The parents say what the report's summary says."""
     table = AnalysisTables(load_results(StudyFolder(results, "s")))["summary"].set_index("variant")
     found = {run.data.tags["variant"]: run for run in runs(results) if run.data.tags["kind"] == "variant"}
     assert set(found) == set(table.index)
     for variant, run in found.items():
-        assert {name: run.data.metrics[name] for name in SUMMARY} == dict(table.loc[variant, list(SUMMARY)])
+        assert {name: run.data.metrics[name] for name in NAMES[:-1]} == dict(table.loc[variant, list(NAMES[:-1])])
         assert run.data.metrics["total_seconds"] == pytest.approx(table.loc[variant, "total_seconds"])
 
 
@@ -349,6 +347,10 @@ def test_the_description_is_ours_until_somebody_writes_another(client: MlflowCli
     logged(client, experiment, "all", example_trials())
     text = client.get_experiment(experiment).tags["mlflow.note.content"]
     assert "the run `study s`" in text and "music (nats a frame, lower is better)" in text
+    assert "viewStateShareKey=variants-music" in text
+    view = json.loads(client.get_experiment(experiment).tags["mlflow.sharedViewState.variants-music"])
+    ranked = client.search_runs([experiment], view["searchFilter"], order_by=[view["orderByKey"] + " ASC"])
+    assert [run.info.run_name for run in ranked] == ["music SRN", "music V"]  # MLflow takes the filter as it is
     describe_experiment(client, experiment, "a newer one")
     assert client.get_experiment(experiment).tags["mlflow.note.content"] == "a newer one"
     client.set_experiment_tag(experiment, "mlflow.note.content", "a user's")
@@ -385,7 +387,7 @@ def test_summaries_of_any_trials_are_those_of_the_report(direction: str) -> None
     table = AnalysisTables(results)["summary"].set_index("variant")
     for variant in table.index:
         found = summarise([row for row in rows if row["variant"] == variant], direction)
-        for name in (*SUMMARY, "total_seconds"):
+        for name in NAMES:
             assert found.get(name, math.nan) == pytest.approx(table.loc[variant, name], abs=0, nan_ok=True)
 
 

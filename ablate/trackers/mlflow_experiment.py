@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from ablate.definitions.study_results import TaskMetadata
 from ablate.plan.config import Config
 from ablate.storage.folder import StudyFolder
+from ablate.trackers.trial_summary import NAMES
 
 # Set before mlflow reads them: an unreachable server is found out in seconds, not after minutes of retries.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -26,8 +28,9 @@ STUDY_ID = "ablate.study_id"
 NOTE, OUR_NOTE = "mlflow.note.content", "ablate.note"  # the description, and the one that was written here last
 WHICH_TRIALS = {
     "all": "each one is a run below its task and variant, such as `music V #3`",
-    "best": "the best by validation is a run below its task and variant, such as `music V #3` (`--log-trials all`: every one)",
-    "none": "trials have no runs (`--log-trials all`: every one has)",
+    "best": "the best by validation is a run below its task and variant, such as `music V #3`; `--log-trials all` makes"
+    " every one a run",
+    "none": "none is a run; `--log-trials all` makes every one a run",
 }
 
 
@@ -92,21 +95,45 @@ def description(
         "",
     ]
     for task in tasks:
-        lower = task.direction != "maximize"
-        variants = _link(experiment, task.name, "variant", "best_validation", lower, "TABLE")
-        line = f"- {task.name} ({task.metric}, {'lower' if lower else 'higher'} is better): [variants]({variants})"
+        line = f"- {task.name} ({task.metric}, {'lower' if _ascending(task) else 'higher'} is better): "
+        line += f"[variants]({_runs(experiment)}&viewStateShareKey={quote(_view(task))})"
         if log_trials != "none":
-            line += (
-                f", [curves of the best trials]({_link(experiment, task.name, 'trial', 'validation', lower, 'CHART')})"
-            )
+            curves = {
+                "compareRunsMode": "CHART",
+                "searchFilter": f"tags.kind = 'trial' and tags.task = '{task.name}'",
+                "orderByKey": "metrics.`validation`",
+                "orderByAsc": str(_ascending(task)).lower(),
+            }
+            line += f", [curves of the best trials]({_runs(experiment)}&{urlencode(curves, quote_via=quote)})"
         lines.append(line)
     return "\n".join(lines)
 
 
-def _link(experiment: str, task: str, kind: str, metric: str, ascending: bool, view: str) -> str:
-    """A page of MLflow's UI: the runs of a kind on a task, sorted by a metric, as a table or as charts."""
-    found = quote(f"tags.kind = '{kind}' and tags.task = '{task}'")
-    return (
-        f"#/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode={view}"
-        f"&searchFilter={found}&orderByKey={quote(f'metrics.`{metric}`')}&orderByAsc={str(ascending).lower()}"
-    )
+def share_views(client: MlflowClient, experiment: str, tasks: list[TaskMetadata]) -> None:
+    """Keep for each task the view of its variants that the description links to: ranked, with their numbers.
+
+    The UI shows no number by itself. It keeps such views as tags of the experiment, as its own "Share" does.
+    """
+    tags = client.get_experiment(experiment).tags
+    for task in tasks:
+        view = {
+            "searchFilter": f"tags.kind = 'variant' and tags.task = '{task.name}'",
+            "orderByKey": "metrics.`best_validation`",
+            "orderByAsc": _ascending(task),
+            "selectedColumns": [f"metrics.`{name}`" for name in NAMES],
+        }
+        tag, text = f"mlflow.sharedViewState.{_view(task)}", json.dumps(view)
+        if tags.get(tag) != text:
+            client.set_experiment_tag(experiment, tag, text)
+
+
+def _runs(experiment: str) -> str:
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
+def _view(task: TaskMetadata) -> str:
+    return f"variants-{task.name}"
+
+
+def _ascending(task: TaskMetadata) -> bool:
+    return task.direction != "maximize"

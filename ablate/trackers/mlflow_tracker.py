@@ -20,7 +20,14 @@ from ablate.plan.config import Config
 from ablate.plan.search_space import HYPERPARAMETERS
 from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
-from ablate.trackers.mlflow_experiment import NOTE, MlflowClient, describe_experiment, description, open_experiment
+from ablate.trackers.mlflow_experiment import (
+    NOTE,
+    MlflowClient,
+    describe_experiment,
+    description,
+    open_experiment,
+    share_views,
+)
 from ablate.trackers.tracker import Row
 from ablate.trackers.trial_summary import finite, has_validation, summarise, validation_rank
 
@@ -146,6 +153,7 @@ class MlflowTracker:
         study = self._client.get_experiment(self._experiment).name
         about = description(self._experiment, study, list(self._tasks.values()), list(self._rows), self._log_trials)
         describe_experiment(self._client, self._experiment, about)
+        share_views(self._client, self._experiment, list(self._tasks.values()))
         states = [row["state"] for rows in self._rows.values() for row in rows.values()]
         # As text: numbers of the whole study would dwarf those of its variants in the chart view.
         counts = ", ".join(f"{states.count(state):,} {state}" for state in ("completed", "diverged", "failed"))
