@@ -66,6 +66,7 @@ class _SummaryRun:
     run_id: str
     metrics: dict[str, float]
     tags: dict[str, str]
+    status: str = "RUNNING"
 
 
 class MlflowTracker:
@@ -91,7 +92,7 @@ class MlflowTracker:
         self._study: _SummaryRun | None = None
         for run in self._all_runs():
             tags = run.data.tags
-            known = _SummaryRun(run.info.run_id, run.data.metrics, tags)
+            known = _SummaryRun(run.info.run_id, run.data.metrics, tags, run.info.status)
             if TRIAL in tags:
                 whole = run.info.status in ("FINISHED", "FAILED") and tags.items() >= LAYOUT.items()
                 self._trials.setdefault(tags[TRIAL], []).append(_TrialRun(run.info.run_id, tags.get("state"), whole))
@@ -143,9 +144,10 @@ class MlflowTracker:
         status = "KILLED" if report is None else "FINISHED"
         for (task, variant), rows in self._rows.items():
             parent = self._parent(task, variant)
-            self._update(parent, summarise(list(rows.values()), self._tasks[task].direction), {KIND: "variant"})
-            self._client.update_run(parent.run_id, name=f"{task} {variant}")
-            self._client.set_terminated(parent.run_id, status)
+            summary = summarise(list(rows.values()), self._tasks[task].direction)
+            tags = {KIND: "variant", "mlflow.runName": f"{task} {variant}"}
+            if self._update(parent, summary, tags) or parent.status != status:  # else it ended when it ended
+                self._client.set_terminated(parent.run_id, status)
         self._close_study(report, status)
 
     def _close_study(self, report: Path | None, status: str) -> None:
@@ -220,10 +222,13 @@ class MlflowTracker:
 
     def _create(self, name: str, tags: dict[str, str], start: int | None = None) -> _SummaryRun:
         run = self._client.create_run(self._experiment, start_time=start, run_name=name, tags={**SOURCE, **tags})
-        return _SummaryRun(run.info.run_id, {}, tags)
+        return _SummaryRun(run.info.run_id, {}, run.data.tags)
 
-    def _update(self, run: _SummaryRun, metrics: dict[str, float], tags: dict[str, str]) -> None:
-        """Write what has changed. MLflow takes no number back: one that is no longer known becomes NaN."""
+    def _update(self, run: _SummaryRun, metrics: dict[str, float], tags: dict[str, str]) -> bool:
+        """Write what has changed, and say whether anything has.
+
+        MLflow takes no number back: one that is no longer known becomes NaN.
+        """
         wanted = {**dict.fromkeys(run.metrics, math.nan), **metrics}
         now = int(time.time() * 1000)
         changed = [
@@ -235,6 +240,7 @@ class MlflowTracker:
         if changed or new_tags:
             self._client.log_batch(run.run_id, metrics=changed, tags=new_tags)
         run.metrics, run.tags = wanted, {**run.tags, **tags}
+        return bool(changed or new_tags)
 
     def _data(self, task: str) -> DatasetInput:
         about = self._tasks[task]
