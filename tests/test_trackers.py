@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from ablate.analysis import AnalysisTables
+from ablate.definitions.study_results import StudyResults, TaskMetadata
 from ablate.plan.search_space import GREFF_SEARCH_SPACE
+from ablate.storage.folder import StudyFolder
+from ablate.storage.results import load_results
 from ablate.storage.tables import Curve, StudyTables
 from ablate.testing.trackers import Held, check_tracker, example_trials
 from ablate.trackers.optuna_tracker import OptunaTracker, open_storage
 from ablate.trackers.tracker import Row
+from ablate.trackers.trial_summary import NAMES, summarise
 from tests.conftest import Command
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # MLflow's own, when it is imported
+    from ablate.trackers.mlflow_experiment import describe_experiment
     from ablate.trackers.mlflow_tracker import MlflowClient, MlflowTracker
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -36,34 +45,52 @@ def runs(results: Path, study: str = "s") -> list[Any]:
 
 
 def check_mlflow(results: Path) -> None:
-    """Every number of the tables, to the last bit."""
+    """Every number of the tables, to the last bit; and the report once."""
     client = MlflowClient(f"sqlite:///{results / 'mlflow.db'}")
     trials, curves = StudyTables(results / "s").trials(), StudyTables(results / "s").curves()
     found = runs(results)
-    parents = {run.info.run_id: run for run in found if "mlflow.parentRunId" not in run.data.tags}
-    children = {run.data.tags["ablate.trial"]: run for run in found if "mlflow.parentRunId" in run.data.tags}
+    children = {run.data.tags["ablate.trial"]: run for run in found if run.data.tags["kind"] == "trial"}
+    parents = {run.info.run_id: run for run in found if run.data.tags["kind"] == "variant"}
+    (study,) = (run for run in found if run.data.tags["kind"] == "study")
     assert len(children) == len(trials)
-    assert {run.info.run_name for run in parents.values()} == {f"music / {name}" for name in trials["variant"]}
+    assert {run.info.run_name for run in parents.values()} == {f"music {name}" for name in trials["variant"]}
     assert {run.info.status for run in found} == {"FINISHED"}
     for row in trials.to_dict("records"):
         run = children[f"{row['task']}/{row['variant']}/{row['index']}"]
-        assert parents[run.data.tags["mlflow.parentRunId"]].info.run_name == f"music / {row['variant']}"
+        assert run.info.run_name == f"music {row['variant']} #{row['index']}"
+        assert parents[run.data.tags["mlflow.parentRunId"]].info.run_name == f"music {row['variant']}"
         assert run.data.tags["state"] == row["state"] and run.data.tags["seed"] == "0"
         for name in ("hidden_size", "learning_rate", "momentum", "input_noise"):
             assert float(run.data.params[name]) == row[name]
-        for name in ("test", "best_epoch", "epochs", "parameters", "seconds"):
+        for name in ("validation", "test", "best_epoch", "epochs", "parameters", "seconds"):
             assert run.data.metrics[name] == row[name]
-        assert run.data.metrics["best_validation"] == row["validation"]
+            assert len(client.get_metric_history(run.info.run_id, name)) == 1
         curve = curves[(curves["variant"] == row["variant"]) & (curves["index"] == row["index"])]
         for name in ("train", "validation"):
-            history = {point.step: point.value for point in client.get_metric_history(run.info.run_id, name)}
-            assert history == dict(zip(curve["epoch"], curve[name], strict=True))
+            points = client.get_metric_history(run.info.run_id, f"epoch/{name}")
+            assert {point.step: point.value for point in points} == dict(zip(curve["epoch"], curve[name], strict=True))
+            times = [point.timestamp for point in sorted(points, key=lambda point: point.step)]
+            assert times == sorted(times) and run.info.start_time <= times[0] and times[-1] == run.info.end_time
         (data,) = run.inputs.dataset_inputs
         assert data.dataset.name == "music" and len(data.dataset.digest) == 36
-    for run_id in parents:
-        figures = [file.path for file in client.list_artifacts(run_id, "figures")]
-        listed = [file.path for file in client.list_artifacts(run_id, "tables")]
-        assert any(path.endswith(".png") for path in figures) and any(path.endswith(".csv") for path in listed)
+    check_summaries(results)
+    report = results / "s" / "report"
+    kept = {str(file.relative_to(report)): file.read_bytes() for file in report.rglob("*") if file.is_file()}
+    artifacts = results / "mlartifacts" / study.info.run_id / "artifacts"
+    assert {str(file.relative_to(artifacts)) for file in artifacts.rglob("*") if file.is_file()} == set(kept)
+    assert {"index.html", "gallery.html", "tables/summary.csv", "figures/boxes.png"} <= set(kept)
+    assert all((artifacts / name).read_bytes() == content for name, content in kept.items())
+    assert [folder.name for folder in (results / "mlartifacts").iterdir()] == [study.info.run_id]
+
+
+def check_summaries(results: Path) -> None:
+    """The parents say what the report's summary says."""
+    table = AnalysisTables(load_results(StudyFolder(results, "s")))["summary"].set_index("variant")
+    found = {run.data.tags["variant"]: run for run in runs(results) if run.data.tags["kind"] == "variant"}
+    assert set(found) == set(table.index)
+    for variant, run in found.items():
+        assert {name: run.data.metrics[name] for name in NAMES[:-1]} == dict(table.loc[variant, list(NAMES[:-1])])
+        assert run.data.metrics["total_seconds"] == pytest.approx(table.loc[variant, "total_seconds"])
 
 
 def test_mlflow_equals_the_tables(study: Path) -> None:
@@ -108,7 +135,7 @@ def test_an_unreachable_server_does_not_stop_the_sweep(sweep: Command, tmp_path:
     assert len(StudyTables(tmp_path / "results" / "s").trials()) == 2
     assert (tmp_path / "results" / "s" / "report" / "index.html").exists()
     assert sweep("--report-only", "--study", "s", small=False).returncode == 0
-    assert len(runs(tmp_path / "results")) == 4  # two trials and their parents
+    assert len(runs(tmp_path / "results")) == 5  # two trials, their parents and the study
 
 
 def test_a_lock_that_a_killed_run_left_is_no_hindrance(study: Path, sweep: Command, tmp_path: Path) -> None:
@@ -194,7 +221,7 @@ def mlflow_held(client: MlflowClient, experiment: str) -> Held:
         if "ablate.trial" in run.data.tags:
             task, variant, index = run.data.tags["ablate.trial"].split("/")
             assert (task, variant, int(index)) not in held and run.info.status in ("FINISHED", "FAILED")
-            held[task, variant, int(index)] = run.data.tags["state"], run.data.metrics.get("best_validation")
+            held[task, variant, int(index)] = run.data.tags["state"], run.data.metrics.get("validation")
     return held
 
 
@@ -206,7 +233,7 @@ def client(tmp_path: Path) -> MlflowClient:
 METADATA = {
     "configuration": {"seed": 0, "training": {"epochs": 2}},
     "variants": {},
-    "tasks": {"music": {"counts": {}, "frames": {}, "sha256": "0" * 64, "source": "a file"}},
+    "tasks": {"music": {"name": "music", "metric": "nats a frame", "sha256": "0" * 64, "source": "a file"}},
 }
 
 
@@ -229,6 +256,139 @@ def test_a_run_that_a_kill_left_half_written_is_written_anew(client: MlflowClien
     tracker.close(None)
     held = mlflow_held(client, experiment)
     assert held == {(row["task"], row["variant"], row["index"]): (row["state"], row["validation"]) for row, _ in trials}
+
+
+def logged(client: MlflowClient, experiment: str, log_trials: str, trials: list[tuple[Row, Curve]]) -> set[str]:
+    """The trials that have runs once a study's tracker has been opened, repaired and closed."""
+    tracker = MlflowTracker(client, experiment, METADATA, log_trials)
+    tracker.repair(trials)
+    tracker.close(None)
+    found = client.search_runs([experiment])
+    assert {run.info.status for run in found} <= {"KILLED", "FINISHED", "FAILED"}
+    kinds = [run.data.tags["kind"] for run in found]
+    assert (kinds.count("study"), kinds.count("variant")) == (1, len({row["variant"] for row, _ in trials}))
+    return {run.data.tags["ablate.trial"] for run in found if run.data.tags["kind"] == "trial"}
+
+
+def test_the_option_says_which_trials_are_runs_whatever_it_was_before(client: MlflowClient) -> None:
+    experiment = client.create_experiment("s")
+    trials = example_trials()
+    better = {**trials[0][0], "index": 2, "validation": 8.25}
+    trials.append((better, trials[0][1]))
+    everything, best = {f"music/{row['variant']}/{row['index']}" for row, _ in trials}, {"music/V/2", "music/SRN/1"}
+    wanted = {"none": set(), "best": best, "all": everything}
+    for log_trials in ("none", "best", "all", "best", "none", "all", "none"):
+        assert logged(client, experiment, log_trials, trials) == wanted[log_trials]
+    best_of_more = [*trials, ({**better, "index": 3, "validation": 8.0}, [])]
+    assert logged(client, experiment, "best", best_of_more) == {"music/V/3", "music/SRN/1"}
+
+
+@pytest.mark.parametrize("log_trials", ["best", "none"])
+def test_a_sweep_logs_the_trials_that_are_asked_for(log_trials: str, sweep: Command, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    assert sweep("--trials", "2", "--log-trials", log_trials).returncode == 0
+    table = AnalysisTables(load_results(StudyFolder(results, "s")))["summary"]
+    best = {f"music {row['variant']} #{row['best_index']:.0f}" for row in table.to_dict("records")}
+    found = {run.info.run_name for run in runs(results) if run.data.tags["kind"] == "trial"}
+    assert found == (best if log_trials == "best" else set())
+    check_summaries(results)
+    assert sweep("--report-only", "--study", "s", small=False).returncode == 0
+    check_mlflow(results)  # and now all of them
+
+
+def test_an_unknown_choice_of_trials_is_refused(sweep: Command, tmp_path: Path) -> None:
+    done = sweep("--log-trials", "some")
+    assert done.returncode == 2 and "log_trials is some; it must be one of all, best, none" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_study_of_the_older_layout_is_brought_to_todays(client: MlflowClient, tmp_path: Path) -> None:
+    experiment = client.create_experiment("s", artifact_location=(tmp_path / "artifacts").as_uri())
+    (row, curve), *_ = example_trials()
+    tags = {"task": "music", "variant": "V"}
+    parent = client.create_run(experiment, run_name="music / V", tags=tags).info.run_id
+    client.log_param(parent, "epochs", "2")
+    client.log_text(parent, "a figure", "figures/boxes.png")
+    tags |= {"ablate.trial": "music/V/0", "mlflow.parentRunId": parent, "state": "completed"}
+    old = client.create_run(experiment, run_name="V #0", tags=tags).info.run_id
+    for epoch, _, validation in curve:
+        client.log_metric(old, "validation", validation + 1, step=epoch)
+    client.set_terminated(old)
+    theirs = client.create_run(experiment, run_name="a user's own").info.run_id
+    report = tmp_path / "report"
+    report.mkdir()
+    (report / "index.html").write_text("the page")
+    for _ in range(2):
+        tracker = MlflowTracker(client, experiment, METADATA)
+        tracker.repair([(row, curve)])
+        tracker.close(report)
+    found = {run.info.run_name: run for run in client.search_runs([experiment])}
+    assert set(found) == {"study s", "music V", "music V #0", "a user's own"}
+    assert found["music V"].info.run_id == parent and found["music V"].data.metrics["best_validation"] == 8.5
+    assert [file.path for file in client.list_artifacts(parent)] == ["figures"]  # what was there stays
+    assert [file.path for file in client.list_artifacts(found["study s"].info.run_id)] == ["index.html"]
+    assert client.get_metric_history(found["music V #0"].info.run_id, "validation")[0].value == row["validation"]
+    assert client.get_run(theirs).info.status == "RUNNING"  # nothing of others is touched
+    assert len(client.get_metric_history(parent, "best_validation")) == 1  # what has not changed is not written again
+
+
+def test_a_number_that_is_no_longer_known_is_not_shown(client: MlflowClient) -> None:
+    experiment = client.create_experiment("s")
+    trials = example_trials()[:2]  # one completed, one diverged
+    for rows in (trials, trials[1:]):
+        logged(client, experiment, "all", rows)
+    (parent,) = client.search_runs([experiment], filter_string="tags.kind = 'variant'")
+    assert parent.data.metrics["completed"] == 0
+    assert math.isnan(parent.data.metrics["best_validation"])
+
+
+def test_the_description_is_ours_until_somebody_writes_another(client: MlflowClient) -> None:
+    experiment = client.create_experiment("s")
+    logged(client, experiment, "all", example_trials())
+    text = client.get_experiment(experiment).tags["mlflow.note.content"]
+    assert "the run `study s`" in text and "music (nats a frame, lower is better)" in text
+    assert "viewStateShareKey=variants-music" in text
+    view = json.loads(client.get_experiment(experiment).tags["mlflow.sharedViewState.variants-music"])
+    ranked = client.search_runs([experiment], view["searchFilter"], order_by=[view["orderByKey"] + " ASC"])
+    assert [run.info.run_name for run in ranked] == ["music SRN", "music V"]  # MLflow takes the filter as it is
+    describe_experiment(client, experiment, "a newer one")
+    assert client.get_experiment(experiment).tags["mlflow.note.content"] == "a newer one"
+    client.set_experiment_tag(experiment, "mlflow.note.content", "a user's")
+    describe_experiment(client, experiment, "the newest")
+    assert client.get_experiment(experiment).tags["mlflow.note.content"] == "a user's"
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_summaries_of_any_trials_are_those_of_the_report(direction: str) -> None:
+    """Ties, diverged and failed trials, and numbers of trials even and odd."""
+    generator = np.random.default_rng(0)
+    rows: list[Row] = []
+    for variant, count in {"A": 1, "B": 2, "C": 7, "D": 8, "E": 30, "F": 4}.items():
+        for index in generator.permutation(count):
+            state = (
+                str(generator.choice(["completed", "completed", "diverged", "failed"]))
+                if variant != "F"
+                else "diverged"
+            )
+            scores = (
+                {name: float(generator.integers(5)) for name in ("validation", "test")} if state == "completed" else {}
+            )
+            row = {**example_trials()[0][0], "validation": None, "test": None, **scores}
+            rows.append({**row, "variant": variant, "index": int(index), "state": state})
+    results = StudyResults(
+        name="s",
+        trials=pd.DataFrame(rows),
+        curves=pd.DataFrame(),
+        samples=pd.DataFrame(),
+        tasks=[TaskMetadata("music", direction=direction)],
+        variants=[],
+        expected_trials=1,
+    )
+    table = AnalysisTables(results)["summary"].set_index("variant")
+    for variant in table.index:
+        found = summarise([row for row in rows if row["variant"] == variant], direction)
+        for name in NAMES:
+            assert found.get(name, math.nan) == pytest.approx(table.loc[variant, name], abs=0, nan_ok=True)
 
 
 def test_an_experiment_of_somebody_else_is_left_alone(sweep: Command, tmp_path: Path) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from ablate.definitions.study_results import TaskMetadata
 from ablate.plan.config import Config
 from ablate.storage.folder import StudyFolder
+from ablate.trackers.trial_summary import NAMES
 
 # Set before mlflow reads them: an unreachable server is found out in seconds, not after minutes of retries.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+# On a server it would print two lines for each run that ends, into the display of the sweep.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 for _noisy in ("alembic", "mlflow", "mlflow.store.db.utils"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
 
@@ -23,9 +27,10 @@ from mlflow import MlflowClient  # noqa: E402
 STUDY_ID = "ablate.study_id"
 NOTE, OUR_NOTE = "mlflow.note.content", "ablate.note"  # the description, and the one that was written here last
 WHICH_TRIALS = {
-    "all": "Below it are its trials, one run each, such as `music V #3`",
-    "best": "Below it is its best trial by validation, such as `music V #3` (`--log-trials all` logs all of them)",
-    "none": "Trials have no runs (`--log-trials all` logs them)",
+    "all": "each one is a run below its task and variant, such as `music V #3`",
+    "best": "the best by validation is a run below its task and variant, such as `music V #3`; `--log-trials all` makes"
+    " every one a run",
+    "none": "none is a run; `--log-trials all` makes every one a run",
 }
 
 
@@ -63,35 +68,72 @@ def describe_experiment(client: MlflowClient, experiment: str, text: str) -> Non
             client.set_experiment_tag(experiment, tag, text)
 
 
-def description(experiment: str, study: str, tasks: list[TaskMetadata], variants: int, log_trials: str) -> str:
-    """What the study is, how its runs are organised, and how to read them, as Markdown."""
+def description(
+    experiment: str, study: str, tasks: list[TaskMetadata], groups: list[tuple[str, str]], log_trials: str
+) -> str:
+    """What the study is, how its runs are organised, and how to read them, as Markdown.
+
+    Args:
+        experiment: its id.
+        groups: the pairs of task and variant that have trials.
+    """
+    cells = len({variant for _, variant in groups})
     lines = [
-        f"Random search over the hyperparameters of {variants} recurrent cells on {len(tasks)} tasks, made by ablate.",
+        # The UI shows the first line, and the others when it is unfolded.
+        f"{cells} recurrent cells on {len(tasks)} tasks, by random search. The report is in the run `study {study}`, "
+        "under Artifacts. Unfold this to see how to read the runs.",
         "",
-        f"- **The report**: the run `study {study}` has it under Artifacts, `index.html`, with all tables and figures;"
-        f" the study's folder has it as `report/index.html`.",
+        f"- **The study** is the run `study {study}`: `index.html`, `gallery.html`, tables and figures.",
         "- **A task and variant** is a run such as `music V`, with `best_validation` and `best_test` (of the trial with"
         " the best validation score), `median_validation`, `median_test`, the numbers of trials `completed`,"
         " `diverged` and `failed`, and `total_seconds`.",
-        f"- **A trial**: {WHICH_TRIALS[log_trials]}; `validation` and `test` are its scores at the best epoch,"
+        f"- **Trials**: {WHICH_TRIALS[log_trials]}. `validation` and `test` are its scores at the best epoch,"
         " `epoch/train` and `epoch/validation` its curves. `trials.csv` and `curves.csv` in the study's folder have"
         " every trial.",
         "",
-        "Scores of different tasks have different units: compare variants within a task. Ranked by `best_validation`:",
+        "Scores of different tasks have different units: compare within a task.",
         "",
     ]
     for task in tasks:
-        lower = task.direction != "maximize"
-        ranked = (
-            f"#/experiments/{experiment}/runs?workflowType=machine_learning"
-            f"&searchFilter={quote(variant_filter(task.name))}"
-            f"&orderByKey={quote('metrics.`best_validation`')}&orderByAsc={str(lower).lower()}"
-        )
-        which = "lower" if lower else "higher"
-        lines.append(f"- [{task.name}]({ranked}), {task.metric}, {which} is better: `{variant_filter(task.name)}`")
+        line = f"- {task.name} ({task.metric}, {'lower' if _ascending(task) else 'higher'} is better): "
+        line += f"[variants]({_runs(experiment)}&viewStateShareKey={quote(_view(task))})"
+        if log_trials != "none":
+            curves = {
+                "compareRunsMode": "CHART",
+                "searchFilter": f"tags.kind = 'trial' and tags.task = '{task.name}'",
+                "orderByKey": "metrics.`validation`",
+                "orderByAsc": str(_ascending(task)).lower(),
+            }
+            line += f", [curves of the best trials]({_runs(experiment)}&{urlencode(curves, quote_via=quote)})"
+        lines.append(line)
     return "\n".join(lines)
 
 
-def variant_filter(task: str) -> str:
-    """What finds the runs of a task's variants in MLflow's search."""
-    return f"tags.kind = 'variant' and tags.task = '{task}'"
+def share_views(client: MlflowClient, experiment: str, tasks: list[TaskMetadata]) -> None:
+    """Keep for each task the view of its variants that the description links to: ranked, with their numbers.
+
+    The UI shows no number by itself. It keeps such views as tags of the experiment, as its own "Share" does.
+    """
+    tags = client.get_experiment(experiment).tags
+    for task in tasks:
+        view = {
+            "searchFilter": f"tags.kind = 'variant' and tags.task = '{task.name}'",
+            "orderByKey": "metrics.`best_validation`",
+            "orderByAsc": _ascending(task),
+            "selectedColumns": [f"metrics.`{name}`" for name in NAMES],
+        }
+        tag, text = f"mlflow.sharedViewState.{_view(task)}", json.dumps(view)
+        if tags.get(tag) != text:
+            client.set_experiment_tag(experiment, tag, text)
+
+
+def _runs(experiment: str) -> str:
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
+def _view(task: TaskMetadata) -> str:
+    return f"variants-{task.name}"
+
+
+def _ascending(task: TaskMetadata) -> bool:
+    return task.direction != "maximize"

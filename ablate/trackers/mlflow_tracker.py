@@ -20,7 +20,14 @@ from ablate.plan.config import Config
 from ablate.plan.search_space import HYPERPARAMETERS
 from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
-from ablate.trackers.mlflow_experiment import NOTE, MlflowClient, describe_experiment, description, open_experiment
+from ablate.trackers.mlflow_experiment import (
+    NOTE,
+    MlflowClient,
+    describe_experiment,
+    description,
+    open_experiment,
+    share_views,
+)
 from ablate.trackers.tracker import Row
 from ablate.trackers.trial_summary import finite, has_validation, summarise, validation_rank
 
@@ -59,6 +66,7 @@ class _SummaryRun:
     run_id: str
     metrics: dict[str, float]
     tags: dict[str, str]
+    status: str = "RUNNING"
 
 
 class MlflowTracker:
@@ -84,7 +92,7 @@ class MlflowTracker:
         self._study: _SummaryRun | None = None
         for run in self._all_runs():
             tags = run.data.tags
-            known = _SummaryRun(run.info.run_id, run.data.metrics, tags)
+            known = _SummaryRun(run.info.run_id, run.data.metrics, tags, run.info.status)
             if TRIAL in tags:
                 whole = run.info.status in ("FINISHED", "FAILED") and tags.items() >= LAYOUT.items()
                 self._trials.setdefault(tags[TRIAL], []).append(_TrialRun(run.info.run_id, tags.get("state"), whole))
@@ -136,24 +144,26 @@ class MlflowTracker:
         status = "KILLED" if report is None else "FINISHED"
         for (task, variant), rows in self._rows.items():
             parent = self._parent(task, variant)
-            self._update(parent, summarise(list(rows.values()), self._tasks[task].direction), {KIND: "variant"})
-            self._client.update_run(parent.run_id, name=f"{task} {variant}")
-            self._client.set_terminated(parent.run_id, status)
+            summary = summarise(list(rows.values()), self._tasks[task].direction)
+            tags = {KIND: "variant", "mlflow.runName": f"{task} {variant}"}
+            if self._update(parent, summary, tags) or parent.status != status:  # else it ended when it ended
+                self._client.set_terminated(parent.run_id, status)
         self._close_study(report, status)
 
     def _close_study(self, report: Path | None, status: str) -> None:
         """The study's run, made at the first close, so that it stands first in the table of runs."""
-        experiment = self._client.get_experiment(self._experiment)
-        study = self._metadata.get("study") or experiment.name
-        variants = len({variant for _, variant in self._rows})
-        about = description(self._experiment, study, list(self._tasks.values()), variants, self._log_trials)
+        study = self._client.get_experiment(self._experiment).name
+        about = description(self._experiment, study, list(self._tasks.values()), list(self._rows), self._log_trials)
         describe_experiment(self._client, self._experiment, about)
+        share_views(self._client, self._experiment, list(self._tasks.values()))
+        states = [row["state"] for rows in self._rows.values() for row in rows.values()]
+        # As text: numbers of the whole study would dwarf those of its variants in the chart view.
+        counts = ", ".join(f"{states.count(state):,} {state}" for state in ("completed", "diverged", "failed"))
+        note = f"The report of {study}, with its tables and figures, is under Artifacts. Trials: {counts}."
         if self._study is None:
-            self._study = self._create(f"study {study}", {KIND: "study", NOTE: about})
-        rows = [row for group in self._rows.values() for row in group.values()]
-        counts = {name: value for name, value in summarise(rows, "").items() if not name.startswith(("best", "median"))}
+            self._study = self._create(f"study {study}", {KIND: "study"})
         command = self._metadata.get("command", "")
-        self._update(self._study, counts, {NOTE: about, **({"command": command} if command else {})})
+        self._update(self._study, {}, {NOTE: note, **({"command": command} if command else {})})
         if report is not None:
             self._client.log_artifacts(self._study.run_id, str(report))  # what is there from before is written over
         self._client.set_terminated(self._study.run_id, status)
@@ -212,10 +222,13 @@ class MlflowTracker:
 
     def _create(self, name: str, tags: dict[str, str], start: int | None = None) -> _SummaryRun:
         run = self._client.create_run(self._experiment, start_time=start, run_name=name, tags={**SOURCE, **tags})
-        return _SummaryRun(run.info.run_id, {}, tags)
+        return _SummaryRun(run.info.run_id, {}, run.data.tags)
 
-    def _update(self, run: _SummaryRun, metrics: dict[str, float], tags: dict[str, str]) -> None:
-        """Write what has changed. MLflow takes no number back: one that is no longer known becomes NaN."""
+    def _update(self, run: _SummaryRun, metrics: dict[str, float], tags: dict[str, str]) -> bool:
+        """Write what has changed, and say whether anything has.
+
+        MLflow takes no number back: one that is no longer known becomes NaN.
+        """
         wanted = {**dict.fromkeys(run.metrics, math.nan), **metrics}
         now = int(time.time() * 1000)
         changed = [
@@ -227,6 +240,7 @@ class MlflowTracker:
         if changed or new_tags:
             self._client.log_batch(run.run_id, metrics=changed, tags=new_tags)
         run.metrics, run.tags = wanted, {**run.tags, **tags}
+        return bool(changed or new_tags)
 
     def _data(self, task: str) -> DatasetInput:
         about = self._tasks[task]

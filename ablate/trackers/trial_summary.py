@@ -11,6 +11,9 @@ from typing import Any
 
 from ablate.trackers.tracker import Row
 
+_SCORES = ("best_validation", "best_test", "median_validation", "median_test")
+NAMES = (*_SCORES, "completed", "diverged", "failed", "total_seconds")  # of the numbers
+
 
 def summarise(rows: Sequence[Row], direction: str) -> dict[str, float]:
     """The numbers of one task and variant; one that is not known is left out.
