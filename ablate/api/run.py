@@ -31,6 +31,7 @@ class StudyOptions(TypedDict, total=False):
     backend: str
     executor: str
     tracking_uri: str
+    log_trials: str
     storage: str
     results: str | Path
     data: Mapping[str, str | Path]
