@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +67,10 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.defined_at:
-            object.__setattr__(self, "defined_at", _file_of(self.load or self.generate or self.baseline))
+            file = _file_of(self.load or self.generate or self.baseline)
+            # Of what is no function of Python's, the file that makes the task: this is called by __init__, that by it.
+            file = file or _short(sys._getframe(2).f_code.co_filename)
+            object.__setattr__(self, "defined_at", file)
         for known, kind, name in ((LOSSES, "loss", self.loss), (SCORES, "score", self.score)):
             if name not in known:
                 raise self._error(f"has the {kind} {name!r}; known: {', '.join(known)}")
@@ -154,9 +158,14 @@ _PARAMETERS = {
 
 
 def _file_of(function: Callable[..., Any] | None) -> str:
-    """The file of a function with its folder, such as `tasks/music.py`."""
+    """The file of a function, shortened; empty where it has none."""
     code = getattr(function, "__code__", None)
-    return "/".join(Path(code.co_filename).parts[-2:]) if code else "?"
+    return _short(code.co_filename) if code else ""
+
+
+def _short(file: str) -> str:
+    """A file with its folder, such as `tasks/music.py`."""
+    return "/".join(Path(file).parts[-2:])
 
 
 @dataclass(frozen=True)

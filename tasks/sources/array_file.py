@@ -139,7 +139,7 @@ def _target(path: Path, name: str, values: Array) -> Column:
     _real(path, "targets", values)
     whole = values.dtype.kind in "biu"
     numbers = values.astype(np.float64)
-    if whole and (np.abs(numbers) > EXACT).any():
-        at = int((np.abs(numbers) > EXACT).argmax())
+    if whole and (np.abs(numbers) >= EXACT).any():
+        at = int((np.abs(numbers) >= EXACT).argmax())
         raise UserError(f"{path}: targets[{at}] is {values[at]}, too large for a number; write classes as text")
     return Column(name, numbers, (), whole)

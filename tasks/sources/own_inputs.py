@@ -93,9 +93,10 @@ def _standardised(values: Numbers, train: npt.NDArray[np.bool_]) -> tuple[Number
     observed = values[train & known]
     if not len(observed):
         return values, False
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         mean, std = mean_and_std(observed[:, None])
-        return (values - mean[0]) / std[0], True
+        # Deviations that overflow would make zeros of all: as infinities they are refused.
+        return (values - mean[0]) / (std[0] if np.isfinite(std[0]) else 0), True
 
 
 def _as_float32(data: OwnData, name: str, values: Numbers) -> npt.NDArray[np.float32]:

@@ -52,7 +52,7 @@ def make_targets(data: OwnData, split: Whole, choices: Mapping[str, Any]) -> Tar
             raise UserError(f"settings.own.{key} is {choices[key]!r}; possible: {', '.join(known)}")
     asked = TargetPosition(choices["target_position"]) if choices["target_position"] else None
     values, position, notes, had_gaps = _placed(data, asked)
-    if len(np.unique(values, axis=0)) < 2:
+    if (values == values[0]).all():
         raise UserError(f"{data.path}: all targets are the same; there is nothing to learn")
     split_of_row = np.repeat(split, data.lengths) if position is TargetPosition.EVERY_FRAME else split
     loss = _loss(data, values, choices["loss"], had_gaps, notes)
@@ -190,10 +190,10 @@ def _classes(data: OwnData, values: Numbers) -> tuple[npt.NDArray[np.int64], tup
 
 
 def _numbers(data: OwnData, values: Numbers, train: npt.NDArray[np.bool_], standardise: bool) -> Array:
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if standardise:
             mean, std = mean_and_std(values[train])
-            values = (values - mean) / std
+            values = (values - mean) / np.where(np.isfinite(std), std, 0)
         array = values.astype(np.float32)
     if not np.isfinite(array).all():
         raise UserError(f"{data.path}: the targets have numbers that are too large; scale them down")

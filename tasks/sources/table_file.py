@@ -12,7 +12,7 @@ from ablate.errors import UserError
 from ablate.files import open_file
 from tasks.sources.own_data import NO_SPLIT, Column, Numbers, OwnData, Whole, split_number
 
-EXACT = 2**53  # whole numbers up to here are told apart as floating-point ones
+EXACT = 2**53  # whole numbers below are told apart as floating-point ones
 
 
 def read_table_file(path: Path, time: str) -> OwnData:
@@ -186,8 +186,8 @@ def _target(path: Path, name: str, column: Any) -> Column:
         return Column(name, values, tuple(labels))
     values = _numbers(path, name, plain, False)
     whole = pa.types.is_integer(plain.type) or pa.types.is_boolean(plain.type)
-    if whole and (np.abs(values) > EXACT).any():
-        row = int((np.abs(values) > EXACT).argmax())
+    if whole and (np.abs(values) >= EXACT).any():
+        row = int((np.abs(values) >= EXACT).argmax())
         raise UserError(
             f"{path}, row {row + 1}: {name!r} is {plain[row]}, too large for a number; write classes as text"
         )
