@@ -131,7 +131,7 @@ def _run(
         name = "serial"
         progress.print_line(
             f"{', '.join(only_here)}: defined in this process alone, so the trials run in it, one after the other; "
-            "what a file defines that variants_from names runs on all cores"
+            "what a file defines that variants_from or tasks_from names runs on all cores"
         )
     executor = make_executor(name, plan)
     try:

@@ -225,5 +225,5 @@ def _first_text(column: Any) -> tuple[int, str]:
             if value not in (None, "", b""):
                 float(value)
         except ValueError:
-            return row, str(value)[:40]
+            return row, (value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))[:40]
     return 0, str(column[0].as_py())[:40]
