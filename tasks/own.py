@@ -72,7 +72,7 @@ def own_task(path: Path, settings: Settings) -> Task:
         if path is None:
             raise UserError("the task 'own' follows from data of yours: give them, --data own=FILE")
         progress(f"reading {path.name}", 0, 1)
-        _, dataset = _parsed.pop((path, _key(choices)), None) or _parse(path, choices)
+        _, dataset = _parsed.pop(_key(path, choices), None) or _parse(path, choices)
         progress(f"reading {path.name}", 1, 1)
         return dataset
 
@@ -107,19 +107,21 @@ def _fingerprint(path: Path, size: int, changed: int) -> str:
 
 
 # What was parsed to learn the facts, until it is loaded.
-_parsed: dict[tuple[Path, str], tuple[Facts, Dataset]] = {}
+_parsed: dict[str, tuple[Facts, Dataset]] = {}
 
 
-def _key(choices: Settings) -> str:
-    return json.dumps(choices, sort_keys=True)
+def _key(path: Path, choices: Settings) -> str:
+    """What a file and the choices become is known by this, across processes; raises UserError for a bad path."""
+    known = f"{VERSION} {json.dumps(choices, sort_keys=True)} {fingerprint(path)}"
+    return hashlib.sha256(known.encode()).hexdigest()[:20]
 
 
 def _facts(path: Path, choices: Settings) -> Facts:
     """What follows from the file, from the cache where it is known there."""
     if path.suffix.lower() not in READERS:
         raise UserError(f"{path}: own data are a file whose name ends in {', '.join(READERS)}")
-    name = hashlib.sha256(f"{VERSION} {_key(choices)} {fingerprint(path)}".encode()).hexdigest()[:20]
-    kept = default_cache_folder() / f"own-{name}.json"
+    key = _key(path, choices)
+    kept = default_cache_folder() / f"own-{key}.json"
     try:
         found = json.loads(kept.read_text(encoding="utf-8"))
         return Facts(**{**found, "target_position": TargetPosition(found["target_position"])})
@@ -127,7 +129,7 @@ def _facts(path: Path, choices: Settings) -> Facts:
         pass
     facts, dataset = _parse(path, choices)
     _parsed.clear()
-    _parsed[path, _key(choices)] = facts, dataset
+    _parsed[key] = facts, dataset
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(f".{os.getpid()}.partial")

@@ -48,7 +48,7 @@ def read_table_file(path: Path, time: str) -> OwnData:
     targets = [name for name in table.column_names if _is_target(name)]
     inputs = [name for name in table.column_names if name not in ("sequence", "split", time, *targets)]
     if not inputs:
-        raise UserError(f"{path}: no column is left for the inputs beside {', '.join(table.column_names)}")
+        raise UserError(f"{path}: no column is left for the inputs beside sequence, split, time and targets")
     columns = [_target(path, name, table[name]) for name in targets]
     columns = [Column(each.name, in_order(each.values), each.labels, each.whole) for each in columns]
     split = None
@@ -102,10 +102,12 @@ def _check_names(path: Path, names: list[str], time: str) -> None:
         raise UserError(f"{path}: a column has no name; where it is an index, write the file without it (index=False)")
     if "sequence" not in names:
         raise UserError(f"{path}: no column is called 'sequence', which says what sequence a row is of; "
-                        f"its columns: {', '.join(names):.200}")  # fmt: skip
+                        f"its columns: {', '.join(map(repr, names)):.200}")  # fmt: skip
     targets = [name for name in names if _is_target(name)]
     if not targets:
-        raise UserError(f"{path}: no column is called 'target' or 'target_...'; its columns: {', '.join(names):.200}")
+        raise UserError(
+            f"{path}: no column is called 'target' or 'target_...'; its columns: {', '.join(map(repr, names)):.200}"
+        )
     if "target" in targets and len(targets) > 1:
         raise UserError(f"{path}: 'target' beside {targets[1 - targets.index('target')]!r}; call several target_...")
     if time and (time not in names or time in ("sequence", "split", *targets)):
