@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from ablate.errors import UserError
@@ -13,17 +15,41 @@ LARGEST = 256 * 2**20  # bytes of a user's file; the largest of the known ones h
 
 def read_file(path: Path) -> bytes:
     """The contents of a user's file; raises UserError when it is missing, no regular file, unreadable or too large."""
-    try:
-        if path.exists() and not path.is_file():  # reading a folder fails, reading a device or a pipe may never end
-            raise UserError(f"{path}: not a file; give the path of the data file itself")
-        with path.open("rb") as file:
+    with open_file(path) as file:
+        try:
             data = file.read(LARGEST + 1)
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be read ({reason}); check the path and its permissions") from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
     if len(data) > LARGEST:
         raise UserError(f"{path}: larger than {LARGEST >> 20} MiB; check that it is the data file itself")
     return data
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[BufferedReader]:
+    """A user's file of any size, open to be read; raises UserError when it is missing, no regular file, unreadable."""
+    try:
+        if path.exists() and not path.is_file():  # reading a folder fails, reading a device or a pipe may never end
+            raise UserError(f"{path}: not a file; give the path of the data file itself")
+        file = path.open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise _unreadable(path, error) from error
+    with file:
+        yield file
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason = getattr(error, "strerror", None) or error
+    return UserError(f"{path}: cannot be read ({reason}); check the path and its permissions")
+
+
+def streamed_fingerprint(path: Path) -> str:
+    """SHA-256 of a file of any size, of which little is in memory at a time; raises UserError as `open_file`."""
+    with open_file(path) as file:
+        try:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
 
 def file_fingerprint(path: Path | None) -> str:

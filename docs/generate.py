@@ -158,14 +158,14 @@ def variants() -> str:
 def tasks() -> str:
     """The catalogue of tasks."""
     from ablate.definitions.scores import SCORES
-    from ablate.definitions.task import TASKS
+    from ablate.definitions.task import TASKS, TASKS_FROM_DATA
 
     rows = [
         (f"[`{each.name}`](#{each.name})", each.summary, each.unit, SCORES[each.score].better, code(each.loss))
         for each in TASKS
     ]
     parts = [table(("task", "what it is", "score", "better", "loss"), rows), "### Groups\n\n" + _groups(TASKS)]
-    parts += [f"### {each.name}\n\n```text\n{each.description.strip()}\n```" for each in TASKS]
+    parts += [f"### {each.name}\n\n```text\n{each.description.strip()}\n```" for each in (*TASKS, *TASKS_FROM_DATA)]
     return "\n\n".join(parts)
 
 

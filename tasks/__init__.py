@@ -16,5 +16,6 @@ for task in (
     "counting",
     "parity",
     "timing",
+    "own",
 ):
     import_module(f"tasks.{task}")

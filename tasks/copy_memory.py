@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.data.generated import checked_setting
 from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
 
@@ -65,7 +65,7 @@ TASKS.add(
         generate=generate,
         baseline=baseline,
         n_classes=SYMBOLS + 1,
-        settings={**SEQUENCE_COUNTS, "blank": 30, "recall": 10},
+        settings={"blank": 30, "recall": 10},
         groups=("diagnostics",),
     )
 )

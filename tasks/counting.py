@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.data.generated import checked_setting
 from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
 from tasks.baselines import binary_entropy
@@ -66,7 +66,7 @@ TASKS.add(
         unit="nats per frame",
         generate=generate,
         baseline=baseline,
-        settings={**SEQUENCE_COUNTS, "longest": 20},
+        settings={"longest": 20},
         groups=("diagnostics",),
     )
 )

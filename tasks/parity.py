@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.data.generated import checked_setting
 from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
 
@@ -57,7 +57,7 @@ TASKS.add(
         generate=generate,
         baseline=baseline,
         n_classes=2,
-        settings={**SEQUENCE_COUNTS, "length": 20, "running": True},
+        settings={"length": 20, "running": True},
         groups=("diagnostics",),
     )
 )

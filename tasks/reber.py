@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.data.generated import checked_setting
 from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
 from tasks.baselines import binary_entropy
@@ -130,7 +130,7 @@ TASKS.add(
         unit="nats per frame",
         generate=generate,
         baseline=baseline,
-        settings={**SEQUENCE_COUNTS, "loop": 0.5},
+        settings={"loop": 0.5},
         groups=("diagnostics",),
     )
 )

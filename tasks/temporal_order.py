@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.data.generated import checked_setting
 from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
 
@@ -61,7 +61,7 @@ TASKS.add(
         generate=generate,
         baseline=baseline,
         n_classes=CLASSES,
-        settings={**SEQUENCE_COUNTS, "length": 50},
+        settings={"length": 50},
         groups=("diagnostics",),
     )
 )

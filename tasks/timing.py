@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.data.generated import checked_setting
 from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Settings, Task
 from tasks.baselines import binary_entropy
@@ -118,7 +118,7 @@ TASKS.add(
         target_position=TargetPosition.SEQUENCE_END,
         generate=measure,
         baseline=variance,
-        settings={**SEQUENCE_COUNTS, "interval": 10, "spread": 5, "spikes": 3},
+        settings={"interval": 10, "spread": 5, "spikes": 3},
         groups=("diagnostics",),
     )
 )
@@ -133,7 +133,7 @@ TASKS.add(
         unit="nats per frame",
         generate=beat,
         baseline=constant_rate,
-        settings={**SEQUENCE_COUNTS, "interval": 10, "spread": 5, "periods": 4},
+        settings={"interval": 10, "spread": 5, "periods": 4},
         groups=("diagnostics",),
     )
 )

@@ -77,7 +77,7 @@ def test_importing_the_tasks_is_light() -> None:
 
 OUTSIDE = """
 import numpy as np
-from ablate.data.generated import SEQUENCE_COUNTS, checked_setting
+from ablate.data.generated import checked_setting
 from ablate.definitions.dataset import Sequences, TargetPosition
 from ablate.definitions.task import TASKS, Task
 
@@ -100,7 +100,7 @@ TASKS.add(
         baseline=lambda dataset, settings: 50.0,
         generate=generate,
         n_classes=2,
-        settings={**SEQUENCE_COUNTS, "length": 4},
+        settings={"length": 4},
     )
 )
 """

@@ -23,6 +23,7 @@ class StudyOptions(TypedDict, total=False):
     variants: Names
     variants_from: str | Path | Sequence[str | Path]
     tasks: Names
+    tasks_from: str | Path | Sequence[str | Path]
     trials: int
     paired: bool
     seed: int

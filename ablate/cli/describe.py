@@ -12,13 +12,14 @@ from ablate.cell.typeset import formula, text
 from ablate.data.load import task_data
 from ablate.definitions.registry import Registry
 from ablate.definitions.scores import SCORES
-from ablate.definitions.task import TASKS, Task
+from ablate.definitions.task import TASKS, Task, TaskFromData
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
 from ablate.execution.estimate import MEASURED_VARIANT, estimate_seconds
 from ablate.plan.config import Config
 from ablate.plan.presets import PRESETS
 from ablate.plan.study_plan import StudyPlan
+from ablate.plan.tasks import known_tasks, made_from_data
 
 SHOWN_DRAWS = 20
 
@@ -33,7 +34,7 @@ def listing() -> str:
         lines += [f"  {each.name:{width}}  {each.summary}  [{each.source}]" for each in members]
     lines += ["", "groups of variants", *_groups(VARIANTS), "", "tasks"]
     longest = max(len(each.name) for each in TASKS)
-    lines += [f"  {each.name:{longest}} {each.summary}" for each in TASKS]
+    lines += [f"  {each.name:{longest}} {each.summary}" for each in (*TASKS, *made_from_data())]
     lines += ["", "groups of tasks", *_groups(TASKS), "", "presets"]
     lines += [f"  {name:10} {preset_changes(preset)}" for name, preset in PRESETS.items()]
     return "\n".join(lines)
@@ -68,9 +69,14 @@ def describe(name: str, config: Config) -> str:
     Raises:
         UserError: neither a variant nor a task has that name, or the data cannot be read.
     """
-    if name in TASKS and name not in VARIANTS:
-        return _describe_task(TASKS[name], config)
-    if name not in VARIANTS and (near := difflib.get_close_matches(name.lower(), [task.name for task in TASKS])):
+    if name in VARIANTS:
+        return _describe_variant(VARIANTS[name])
+    tasks, makers = known_tasks(config), made_from_data()
+    if name in tasks:
+        return _describe_task(tasks[name], config)
+    if name in makers:
+        return _describe_maker(makers[name])
+    if near := difflib.get_close_matches(name.lower(), [task.name for task in (*tasks, *makers)]):
         raise UserError(f"unknown task {name!r}: did you mean {' or '.join(near)}?")
     return _describe_variant(VARIANTS[name])
 
@@ -121,6 +127,12 @@ def _describe_module(variant: Variant) -> list[str]:
     ]
 
 
+def _describe_maker(maker: TaskFromData) -> str:
+    settings = ", ".join(f"{key} = {_plain(value)}" for key, value in maker.settings.items())
+    lines = [f"{maker.name}: {maker.summary}", f"source: {maker.defined_at}", "", maker.description.strip()]
+    return "\n".join([*lines, "", f"defaults   {settings}"])
+
+
 def _describe_task(task: Task, config: Config) -> str:
     plan = StudyPlan(config, [task], list(VARIANTS)[:1])
     task_config = plan.task_config(task)
@@ -132,8 +144,7 @@ def _describe_task(task: Task, config: Config) -> str:
         f"{task.name}: {task.summary}",
         f"source: {task.defined_at}",
         "",
-        task.description.strip(),
-        "",
+        *((task.description.strip(), "") if task.description else ()),
         f"found      {data.source}",
         *(f"           {note}" for note in data.notes),
         f"sizes      {data.input_size} inputs, {data.output_size} outputs ({task.loss})",
@@ -142,7 +153,7 @@ def _describe_task(task: Task, config: Config) -> str:
         f"network    {'reads in both directions' if task_config.bidirectional else 'reads forwards'}",
         f"metric     {task.unit}, {SCORES[task.score].better} is better; "
         f"{'in theory, without learning:' if task.generate else 'the best constant predictor scores'} "
-        f"{task.baseline(data, task_config.settings):.4g}",
+        f"{task.baseline_score(data, task_config.settings):.4g}",
     ]
     now = task_config.differing_settings(config.training)
     if task.allows_bidirectional:
@@ -153,7 +164,7 @@ def _describe_task(task: Task, config: Config) -> str:
 
 
 def _plain(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value) or '""'
 
 
 def _print_progress(what: str, done: int, total: int) -> None:

@@ -58,13 +58,19 @@ def make_parser() -> argparse.ArgumentParser:
     study.add_argument("--variants", metavar="NAMES", help="'all', a group ('greff' is the nine) or names, with commas")
     study.add_argument("--variants-from", action="append", metavar="FILE", help="a Python file with your own variants")
     study.add_argument("--tasks", metavar="NAMES", help="'default', 'all' or names, with commas")
+    study.add_argument("--tasks-from", action="append", metavar="FILE", help="a Python file with your own tasks")
     study.add_argument("--trials", type=int, metavar="N", help="trials per task and variant, in total")
     study.add_argument(
         "--preset", metavar="NAME", help="'default' (ten minutes), 'paper' (Greff's), 'smoke' (a minute)"
     )
     study.add_argument("--config", type=Path, metavar="FILE", help="a TOML file; the command line goes over it")
     study.add_argument("--seed", type=int, metavar="N", help="the study's seed, which all draws come from")
-    study.add_argument("--data", action="append", metavar="TASK=PATH", help="your own copy of a task's data")
+    study.add_argument(
+        "--data",
+        action="append",
+        metavar="TASK=PATH",
+        help="your own copy of a task's data; own=FILE makes any .npz, .csv or .parquet a task",
+    )
     where = parser.add_argument_group("where and how")
     where.add_argument("--study", metavar="NAME", help="the folder under results/; the preset's name by default")
     where.add_argument("--fresh", action="store_true", help="start the study anew: its old results are deleted")

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ablate.data.user_code import call
 from ablate.data.validation import validate
 from ablate.definitions.dataset import SPLITS, Dataset, Sequences, TargetPosition, content_hash
+from ablate.definitions.loading import code_hash
 from ablate.definitions.task import ProgressCallback, Settings, Task
 
 FORMAT = 3  # raised when the layout of an entry changes
@@ -42,6 +44,7 @@ def open_dataset(
 
     assert task.load is not None
     source = f"{FORMAT} {task.version} {task.targets_at(settings)} {sorted(settings.items())} {task.fingerprint(path)}"
+    source += code_hash(task.load)  # a task that is being written changes without a new version
     entry = cache_folder / f"{task.name}-{hashlib.sha256(source.encode()).hexdigest()[:20]}"
     dataset = _read(entry)
     if dataset is None:
@@ -61,7 +64,7 @@ def open_dataset(
 
 def _load(task: Task, path: Path | None, settings: Settings, progress: ProgressCallback) -> Dataset:
     assert task.load is not None
-    dataset = task.load(path, settings, progress)
+    dataset = call(task, task.load, Dataset, path, settings, progress)
     validate(task, settings, dataset)
     return dataset
 

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from ablate.data.user_code import call
 from ablate.data.validation import validate
-from ablate.definitions.dataset import SPLITS, Dataset
+from ablate.definitions.dataset import SPLITS, Dataset, Sequences
 from ablate.definitions.task import Settings, Task
 from ablate.errors import UserError
 
-SEQUENCE_COUNTS = {"train": 1000, "validation": 300, "test": 1000}  # settings of every generated task
 MOST_SEQUENCES = 100_000  # of a split
 
 N = TypeVar("N", int, float)
@@ -27,7 +27,10 @@ def generate_dataset(task: Task, generator: Callable[[str], np.random.Generator]
     assert task.generate is not None
     counts = {split: checked_setting(settings, task.name, split, 1, MOST_SEQUENCES) for split in SPLITS}
     try:
-        splits = {split: task.generate(generator(split), count, settings) for split, count in counts.items()}
+        splits = {
+            split: call(task, task.generate, Sequences, generator(split), count, settings)
+            for split, count in counts.items()
+        }
     except MemoryError:
         raise UserError(f"settings.{task.name}: so many and so long sequences do not fit into memory") from None
     train = splits["train"]

@@ -130,6 +130,19 @@ class Registry(Generic[E]):
         found = {*modules}
         return [name for name, home in homes.items() if home.partition(".")[0] not in self._offered | found]
 
+    def including(self, entries: Iterable[E]) -> Registry[E]:
+        """A copy with further entries, for one study.
+
+        Raises:
+            UserError: a name is taken.
+        """
+        self.load()
+        copy = Registry[E](self.kind)
+        copy._entries = dict(self._entries)
+        for entry in entries:
+            copy.add(entry)
+        return copy
+
     def __iter__(self) -> Iterator[E]:
         self.load()
         return iter(self._entries.values())
@@ -149,7 +162,7 @@ class Registry(Generic[E]):
         try:
             return self._entries[name.lower()]
         except KeyError:
-            raise UserError(self._unknown(name)) from None
+            raise UserError(self.unknown(name)) from None
 
     def groups(self) -> dict[str, list[E]]:
         """The members of each group, `all` first."""
@@ -173,13 +186,14 @@ class Registry(Generic[E]):
             known = word in names or (word in self and word not in groups)
             members = [self[word]] if known else groups.get(word.lower())
             if members is None:
-                raise UserError(self._unknown(word))
+                raise UserError(self.unknown(word))
             chosen.update({entry.name: entry for entry in members})
         if not chosen:
             raise UserError(f"no {self.kind} is named; give names or a group ({', '.join(groups)})")
         return list(chosen.values())
 
-    def _unknown(self, name: str) -> str:
+    def unknown(self, name: str) -> str:
+        """That a name is unknown, in words, with those that are near."""
         names = [entry.name for entry in self]
         by_lower = {word.lower(): word for word in [*names, *self.groups()]}
         near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)

@@ -33,6 +33,8 @@ class TaskMetadata(_Metadata):
 
     name: str  # the task's name
     summary: str = ""  # one line
+    loss: str = ""  # with the score, what makes it another task; empty in a study of before they were kept
+    score: str = ""  # the name of what is reported, such as "error_rate"
     metric: str = "score"  # the unit, such as "nats per frame"
     direction: str = "minimize"  # or "maximize"
     baseline: float | None = None  # the test score of the best constant predictor

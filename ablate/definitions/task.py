@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ablate.definitions.baseline import best_constant
 from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
 from ablate.definitions.registry import Registry
 from ablate.definitions.scores import LOSSES, LOSSES_OF_CLASSES, SCORES, Direction, Loss
@@ -22,7 +25,9 @@ class ProgressCallback(Protocol):
     def __call__(self, what: str, done: int, total: int) -> None: ...
 
 
-Settings = Mapping[str, int | float | bool]
+Settings = Mapping[str, Any]  # int, float, bool or str
+
+SEQUENCE_COUNTS = {"train": 1000, "validation": 300, "test": 1000}  # settings of every generated task
 
 
 @dataclass(frozen=True)
@@ -37,18 +42,20 @@ class Task:
 
     name: str
     summary: str  # one line
-    description: str  # source, licence, shapes, score, splits: what --describe prints
     loss: Loss  # with the output layer that belongs to it: see ablate.definitions.scores
     score: str  # what is reported, a mean over all targets of a split: a name in SCORES
     # Where the targets of a sequence are; a function where a setting decides it.
-    target_position: TargetPosition | Callable[[Settings], TargetPosition]
-    baseline: Callable[[Dataset, Settings], float]  # the test score of the best constant predictor
+    target_position: TargetPosition | Callable[[Settings], TargetPosition] = TargetPosition.EVERY_FRAME
+    description: str = ""  # source, licence, shapes, score, splits: what --describe prints
     # From the user's own copy, or embedded if the path is None.
     load: Callable[[Path | None, Settings, ProgressCallback], Dataset] | None = None
     generate: Callable[[np.random.Generator, int, Settings], Sequences] | None = None  # a number of sequences
+    # The test score of the best constant predictor; computed from the data where the task says none, but for `ctc`.
+    baseline: Callable[[Dataset, Settings], float] | None = None
     unit: str = ""  # the score as figures print it, such as "nats per frame"; the unit of SCORES if empty
     n_classes: int = 0  # of what is generated, where its targets are classes; without the blank
-    settings: Settings = field(default_factory=dict)  # of the data, with defaults
+    # Of the data, with defaults; SEQUENCE_COUNTS are among those of what is generated.
+    settings: Settings = field(default_factory=dict)
     training_overrides: Mapping[str, Any] = field(default_factory=dict)  # what goes before the study's training
     allows_bidirectional: bool = False  # whether what follows a frame may be seen there; networks then do, by default
     samples_text: bool = False  # whether trained networks write text: their input symbols are the classes
@@ -60,7 +67,10 @@ class Task:
 
     def __post_init__(self) -> None:
         if not self.defined_at:
-            object.__setattr__(self, "defined_at", _file_of(self.load or self.generate or self.baseline))
+            file = _file_of(self.load or self.generate or self.baseline)
+            # Of what is no function of Python's, the file that makes the task: this is called by __init__, that by it.
+            file = file or _short(sys._getframe(2).f_code.co_filename)
+            object.__setattr__(self, "defined_at", file)
         for known, kind, name in ((LOSSES, "loss", self.loss), (SCORES, "score", self.score)):
             if name not in known:
                 raise self._error(f"has the {kind} {name!r}; known: {', '.join(known)}")
@@ -73,6 +83,12 @@ class Task:
             raise self._error(f"generates classes for {self.loss}; give their number, n_classes")
         if not callable(self.target_position):
             self._check_position(self.target_position)
+        for part, parameters in _PARAMETERS.items():
+            self._check_parameters(part, parameters)
+        if self.baseline is None and self.loss == "ctc":
+            raise self._error("needs a baseline: that of ctc does not follow from the data")
+        if self.generate is not None:
+            object.__setattr__(self, "settings", {**SEQUENCE_COUNTS, **self.settings})
         if not self.unit:
             object.__setattr__(self, "unit", SCORES[self.score].unit)
 
@@ -85,6 +101,27 @@ class Task:
         position = self.target_position(settings) if callable(self.target_position) else self.target_position
         self._check_position(position)
         return position
+
+    def baseline_score(self, dataset: Dataset, settings: Settings) -> float:
+        """The test score of the best constant predictor, as the task says or computed from the data."""
+        return self.baseline(dataset, settings) if self.baseline else best_constant(self.loss, self.score, dataset)
+
+    def _check_parameters(self, part: str, parameters: tuple[str, ...]) -> None:
+        function = getattr(self, part)
+        if function is None or not callable(function):
+            if function is not None:
+                raise self._error(f"has the {part} {function!r}; give a function of ({', '.join(parameters)})")
+            return
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):  # one that is not written in Python
+            return
+        try:
+            signature.bind(*parameters)
+        except TypeError:
+            raise self._error(
+                f"has a {part} that takes {signature}; it is called with ({', '.join(parameters)})"
+            ) from None
 
     def _check_position(self, position: TargetPosition) -> None:
         possible = _POSITIONS_OF_CTC if self.loss == "ctc" else _POSITIONS
@@ -111,10 +148,47 @@ _POSITIONS = (TargetPosition.EVERY_FRAME, TargetPosition.SEQUENCE_END)
 _POSITIONS_OF_CTC = (TargetPosition.LABEL,)
 
 
-def _file_of(function: Callable[..., Any]) -> str:
-    """The file of a function with its folder, such as `tasks/music.py`."""
+# What the functions of a task are called with.
+_PARAMETERS = {
+    "load": ("path", "settings", "progress"),
+    "generate": ("generator", "count", "settings"),
+    "baseline": ("dataset", "settings"),
+    "fingerprint": ("path",),
+}
+
+
+def _file_of(function: Callable[..., Any] | None) -> str:
+    """The file of a function, shortened; empty where it has none."""
     code = getattr(function, "__code__", None)
-    return "/".join(Path(code.co_filename).parts[-2:]) if code else "?"
+    return _short(code.co_filename) if code else ""
+
+
+def _short(file: str) -> str:
+    """A file with its folder, such as `tasks/music.py`."""
+    return "/".join(Path(file).parts[-2:])
+
+
+@dataclass(frozen=True)
+class TaskFromData:
+    """A task whose layer, loss and score follow from the user's file: it is made when that file is given."""
+
+    name: str
+    summary: str  # one line
+    description: str  # which files it reads, and what it makes of them
+    settings: Settings  # with defaults
+    make: Callable[[Path, Settings], Task]  # raises UserError where the file cannot become a task
+    groups: tuple[str, ...] = ()
+
+    @property
+    def defined_at(self) -> str:
+        """The file that makes it."""
+        return _file_of(self.make)
+
+    @property
+    def default_settings(self) -> Settings:
+        """All that can be set for this task beside its training, with defaults."""
+        return self.settings
 
 
 TASKS: Registry[Task] = Registry("task", "ablate.tasks")
+TASKS_FROM_DATA: Registry[TaskFromData] = Registry("task from data")  # filled as TASKS is loaded

@@ -51,6 +51,9 @@ def _difference(kept: dict[str, Any], new: dict[str, Any]) -> str:
             if before["source"] == now["source"]:
                 return f"was made with other data for {name}: {now['source']} has changed since"
             return f"was made with other data for {name}: {before['source']} there, {now['source']} here"
+        for key in ("loss", "score"):
+            if before.get(key) and now[key] != before[key]:
+                return f"was made with the {key} {before[key]} for {name}, which has {now[key]} now"
     for name, before in kept.get("variants", {}).items():
         now = new["variants"].get(name, before)
         # Older versions did not write all of these.

@@ -16,6 +16,7 @@ from ablate.plan.config import Config
 from ablate.plan.numerics import NUMERICS_VERSION
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
+from ablate.plan.tasks import made_from_data
 from ablate.storage.folder import StudyFolder
 from ablate.storage.metadata import merge_metadata, study_metadata
 from ablate.storage.results import load_results
@@ -46,7 +47,8 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
     for task in plan.tasks:
         if (path := user_path(plan, task)) is not None:
             task.fingerprint(path)  # refuses a bad path before the slow parsing
-    metadata = study_metadata(plan, {task.name: task_data(plan, task, progress.step) for task in plan.tasks}, command)
+    datasets = {task.name: task_data(plan, task, progress.step) for task in plan.tasks}
+    metadata = study_metadata(plan, datasets, command)
     metadata["numerics_version"] = NUMERICS_VERSION
     folder.lock()
     try:
@@ -61,6 +63,9 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
             progress.print_line(f"study {folder.name!r} is complete: {len(plan.trials())} trials; nothing to train")
             progress.print_line(f"report: {folder.report_file}")
             return 0
+        for maker in made_from_data():
+            for note in datasets[maker.name].notes if maker.name in datasets else ():
+                progress.print_line(f"{maker.name}: {note}")
         if missing:
             plan = replace(plan, backends=choose_backends(plan, progress))
         trackers = BackgroundTrackers(folder, config, progress.print_line)
@@ -126,7 +131,7 @@ def _run(
         name = "serial"
         progress.print_line(
             f"{', '.join(only_here)}: defined in this process alone, so the trials run in it, one after the other; "
-            "what a file defines that variants_from names runs on all cores"
+            "what a file defines that variants_from or tasks_from names runs on all cores"
         )
     executor = make_executor(name, plan)
     try:

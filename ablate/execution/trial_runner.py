@@ -7,7 +7,7 @@ from typing import Any
 
 from ablate.data.load import task_data, trial_data
 from ablate.definitions.dataset import Dataset
-from ablate.definitions.task import TASKS, Task
+from ablate.definitions.task import Task
 from ablate.definitions.variant import VARIANTS
 from ablate.execution.executor import TrialResult
 from ablate.plan.random_streams import TrialId
@@ -26,7 +26,8 @@ class TrialRunner:
         """The result of a trial; an exception makes it a failed one."""
         from ablate.training.trial import run_trial  # imports the framework
 
-        plan, task = self._plan, TASKS[trial.task]
+        plan = self._plan
+        task = plan.task(trial.task)
         try:
             outcome = run_trial(
                 plan.task_config(task),

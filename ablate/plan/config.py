@@ -23,6 +23,7 @@ class Config:
     variants: tuple[str, ...] = ("all",)  # names and groups
     variants_from: tuple[str, ...] = ()  # Python files that register the user's own
     tasks: tuple[str, ...] = ("default",)  # names and groups
+    tasks_from: tuple[str, ...] = ()  # Python files that register the user's own
     trials: int = 200  # per task and variant, in total
     paired: bool = True  # at one index all variants share their draws
     seed: int = 0  # of the study, which all draws come from
@@ -80,7 +81,7 @@ class Config:
         def union(key: str) -> tuple[str, ...]:
             return tuple(dict.fromkeys([*getattr(self, key), *getattr(other, key)]))
 
-        lists = {key: union(key) for key in ("variants", "tasks", "variants_from")}
+        lists = {key: union(key) for key in ("variants", "tasks", "variants_from", "tasks_from")}
         return dataclasses.replace(other, **lists, data={**self.data, **other.data})
 
     def to_toml(self) -> dict[str, Any]:

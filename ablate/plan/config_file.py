@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ablate.definitions.task import TASKS, Task
+from ablate.definitions.loading import load_tasks
+from ablate.definitions.task import TASKS, TASKS_FROM_DATA, Task, TaskFromData
 from ablate.errors import UserError
 from ablate.plan.config import Config
 from ablate.plan.presets import PRESETS
@@ -36,19 +38,36 @@ def load_config(file: Path | None, options: dict[str, Any], place: str = "comman
 def load_study_config(file: Path) -> Config:
     """The configuration that a study was made with; keys that had another name then are read under today's.
 
+    Settings of tasks were checked when it was made: a report asks for no file of tasks that may be gone since.
+
     Raises:
         UserError: the file cannot be read, or is damaged.
     """
-    return _config_of(_with_new_keys(_read(file)), str(file), {}, "")
+    table = _with_new_keys(_read(file))
+    settings = table.pop("settings", {})
+    return replace(_config_of(table, str(file), {}, "", load=False), settings=settings)
 
 
-def _config_of(from_file: dict[str, Any], place_of_file: str, options: dict[str, Any], place_of_options: str) -> Config:
+def _config_of(
+    from_file: dict[str, Any],
+    place_of_file: str,
+    options: dict[str, Any],
+    place_of_options: str,
+    *,
+    load: bool = True,
+) -> Config:
     preset = options.get("preset", from_file.get("preset", "default"))
     if preset not in PRESETS:
         raise UserError(f"unknown preset {preset!r}{_near(str(preset), PRESETS)}")
     merged: dict[str, Any] = {"preset": preset}
-    for layer, place in ((PRESETS[preset], "preset"), (from_file, place_of_file), (options, place_of_options)):
+    layers = ((PRESETS[preset], "preset"), (from_file, place_of_file), (options, place_of_options))
+    for layer, place in layers if load else ():
+        for file in _typed(Config, "tasks_from", layer.get("tasks_from", ()), place, ""):
+            load_tasks(file)  # before the settings of its tasks are looked at
+    for layer, place in layers:
         _merge(merged, layer, place)
+    if "tasks" not in merged and (own := [name for name in merged.get("data", {}) if name in TASKS_FROM_DATA]):
+        merged["tasks"] = tuple(own)  # who brings data of a task of their own means that task
     training = TrainingConfig(**merged.pop("training", {}))
     search = {**GREFF_SEARCH_SPACE, **merged.pop("search", {})}
     return Config(**merged, training=training, search=search)
@@ -78,7 +97,7 @@ def _merge(into: dict[str, Any], layer: dict[str, Any], place: str) -> None:
             section = into.setdefault(key, {})
             for inner, entry in value.items():
                 if key == "settings":
-                    task = TASKS[inner]
+                    task = TASKS_FROM_DATA[inner] if inner not in TASKS and inner in TASKS_FROM_DATA else TASKS[inner]
                     section.setdefault(task.name, {}).update(_settings_of(task, entry, place))
                 elif key == "search":
                     _known(inner, GREFF_SEARCH_SPACE, place, "search.")
@@ -89,7 +108,7 @@ def _merge(into: dict[str, Any], layer: dict[str, Any], place: str) -> None:
             into[key] = _typed(Config, key, value, place, "")
 
 
-def _settings_of(task: Task, own: Any, place: str) -> dict[str, Any]:
+def _settings_of(task: Task | TaskFromData, own: Any, place: str) -> dict[str, Any]:
     """The settings of one task, checked: its own, or those of training in its case."""
     if not isinstance(own, dict):
         raise UserError(f"{place}: settings.{task.name} must be a table, [settings.{task.name}]")

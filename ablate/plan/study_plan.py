@@ -13,6 +13,7 @@ from ablate.errors import UserError
 from ablate.plan.config import Config
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.search_space import sample_hyperparameters
+from ablate.plan.tasks import selected_tasks
 from ablate.plan.training_config import TrainingConfig
 
 
@@ -49,6 +50,10 @@ class StudyPlan:
             for variant in self.variants
         ]
 
+    def task(self, name: str) -> Task:
+        """The task of this plan that has a name."""
+        return next(task for task in self.tasks if task.name == name)
+
     def streams(self, trial: TrialId) -> RandomStreams:
         return RandomStreams(self.config.seed, trial, self.config.paired)
 
@@ -73,10 +78,9 @@ class StudyPlan:
 
         Other processes know those of installed packages, and of the files that the configuration names.
         """
-        return [
-            *VARIANTS.unimportable(self.variants, modules_of(self.config.variants_from)),
-            *TASKS.unimportable(self.tasks, modules_of()),
-        ]
+        modules = modules_of((*self.config.variants_from, *self.config.tasks_from))
+        registered = [task for task in self.tasks if task.name in TASKS]  # the others are made from data, anywhere
+        return [*VARIANTS.unimportable(self.variants, modules), *TASKS.unimportable(registered, modules)]
 
     def hyperparameters(self, trial: TrialId) -> dict[str, float | int]:
         return sample_hyperparameters(self.config.search, self.streams(trial))
@@ -86,19 +90,13 @@ def make_plan(config: Config) -> StudyPlan:
     """The plan for a configuration.
 
     Raises:
-        UserError: an unknown variant or task, data given for a task that is not known, or a file of variants that
-            cannot be loaded.
+        UserError: an unknown variant or task, data given for a task that is not known, or a file of variants or
+            tasks that cannot be loaded.
     """
     for file in config.variants_from:
         load_variants(file)
-    plan = StudyPlan(config, TASKS.select(config.tasks), VARIANTS.select(config.variants))
-    for name in config.data:
-        if TASKS[name].load is None:
-            raise UserError(f"{name} is generated; it reads no data, so leave out --data {name}=...")
-        if TASKS[name] not in plan.tasks:
-            raise UserError(
-                f"there are data for {name}, which is not among the tasks; add it to --tasks or leave them out"
-            )
+    variants = VARIANTS.select(config.variants)
+    plan = StudyPlan(config, selected_tasks(config), variants)
     for task in plan.tasks:
         plan.task_config(task)
     return plan

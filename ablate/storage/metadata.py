@@ -50,9 +50,11 @@ def task_metadata(task_config: TaskConfig, data: Dataset, training: TrainingConf
     return TaskMetadata(
         name=task.name,
         summary=task.summary,
+        loss=task.loss,
+        score=task.score,
         metric=task.unit,
         direction=task.direction,
-        baseline=task.baseline(data, task_config.settings),
+        baseline=task.baseline_score(data, task_config.settings),
         theoretical_baseline=task.generate is not None,
         source=data.source,
         sha256=data.hash,

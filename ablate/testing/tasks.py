@@ -91,7 +91,7 @@ def check_generates_by_seed(case: TaskCase) -> None:
 
 def check_baseline(case: TaskCase) -> None:
     """The baseline is a positive number."""
-    score = case.task.baseline(case.dataset, case.settings)
+    score = case.task.baseline_score(case.dataset, case.settings)
     fine = type(score) is float and math.isfinite(score) and score > 0
     _require(case, fine, f"its baseline is {score!r}, not a positive float")
 
@@ -129,7 +129,7 @@ def check_learns(case: TaskCase) -> None:
     outcome = _train(case, plan, dataset, "cpu", case.sequences)
     _require(case, outcome.state == "completed", f"its training {outcome.state}")
     first, last = outcome.curve[0][1], outcome.curve[-1][1]
-    baseline = task.baseline(dataset, plan.task_config(task).settings)
+    baseline = task.baseline_score(dataset, plan.task_config(task).settings)
     lower = task.direction == "minimize"
     _require(case, last < first if lower else last > first, f"its training score went from {first:.4g} to {last:.4g}")
     better = outcome.test < 0.9 * baseline if lower else outcome.test > 1.2 * baseline
