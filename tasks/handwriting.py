@@ -93,7 +93,7 @@ TASKS.add(
         description=DESCRIPTION,
         loss="ctc",
         score="label_error_rate",
-        target_position=TargetPosition.LABEL,
+        target_position=TargetPosition.UNALIGNED_LABEL,
         unit="% character error",
         load=load,
         baseline=baseline,

@@ -42,7 +42,7 @@ def validated(task: Task, each: Sequences, output_size: int = 2) -> None:
     validate(task, {}, Dataset(dict.fromkeys(SPLITS, each), "made up", 2, output_size))
 
 
-END, LABEL = TargetPosition.SEQUENCE_END, TargetPosition.LABEL
+END, LABEL = TargetPosition.SEQUENCE_END, TargetPosition.UNALIGNED_LABEL
 COUNTS = np.array([1, 2, 1])
 
 
@@ -85,7 +85,7 @@ def test_data_that_are_not_what_is_declared_are_refused(found: Sequences, words:
 
 def test_labels_and_probabilities_are_checked_too() -> None:
     ctc = declared(loss="ctc", score="label_error_rate", target_position=LABEL)
-    with pytest.raises(UserError, match="target_lengths are needed for targets at label"):
+    with pytest.raises(UserError, match="target_lengths are needed for targets at unaligned_label"):
         validated(ctc, sequences(4, LABEL))
     with pytest.raises(UserError, match="the class 1; expected classes below 1"):  # the blank is the last class
         validated(ctc, sequences(4, LABEL, target_lengths=COUNTS))
@@ -102,8 +102,11 @@ def test_labels_and_probabilities_are_checked_too() -> None:
         ({"score": "label_error_rate"}, "cannot have the score 'label_error_rate' with the loss 'cross_entropy'"),
         ({"load": None}, "needs either load or generate"),
         ({"load": None, "generate": lambda generator, count, settings: None}, "give their number, n_classes"),
-        ({"target_position": LABEL}, "target position label with the loss cross_entropy; possible: every_frame, seq"),
-        ({"target_position": TargetPosition.SEQUENCE}, "target position sequence with the loss cross_entropy"),
+        (
+            {"target_position": LABEL},
+            "target position unaligned_label with the loss cross_entropy; possible: every_frame, seq",
+        ),
+        ({"target_position": TargetPosition.OWN_SEQUENCE}, "target position own_sequence with the loss cross_entropy"),
     ],
 )
 def test_parts_that_do_not_fit_are_told_where_the_task_is_defined(changes: dict[str, Any], words: str) -> None:

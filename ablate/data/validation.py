@@ -35,7 +35,7 @@ def _problems(task: Task, position: TargetPosition, dataset: Dataset, sequences:
     yield from _wrong_lengths("lengths", sequences.lengths, len(sequences), least=1)
     if not len(sequences):
         yield "there are no sequences"
-    own_length = position in (TargetPosition.LABEL, TargetPosition.SEQUENCE)
+    own_length = position in (TargetPosition.UNALIGNED_LABEL, TargetPosition.OWN_SEQUENCE)
     if own_length != (sequences.target_lengths is not None):
         yield f"target_lengths are {'needed for' if own_length else 'not for'} targets at {position}"
     if sequences.target_lengths is not None:

@@ -21,8 +21,8 @@ class TargetPosition(StrEnum):
 
     EVERY_FRAME = "every_frame"  # one a frame
     SEQUENCE_END = "sequence_end"  # one, at the last frame
-    LABEL = "label"  # a label of classes without alignment, as CTC learns it
-    SEQUENCE = "sequence"  # a sequence of its own, with a length of its own; no loss is trained on it yet
+    UNALIGNED_LABEL = "unaligned_label"  # classes without alignment to the frames, as CTC learns them
+    OWN_SEQUENCE = "own_sequence"  # a sequence of its own, with a length of its own; no loss is trained on it yet
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class Sequences:
     targets: Array  # (sum of target_counts, K); uint8, uint16 or float32
     lengths: Lengths
     target_position: TargetPosition = TargetPosition.EVERY_FRAME
-    target_lengths: Lengths | None = None  # given where a target has a length of its own: LABEL and SEQUENCE
+    target_lengths: Lengths | None = (
+        None  # given where a target has a length of its own: UNALIGNED_LABEL and OWN_SEQUENCE
+    )
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -145,7 +145,7 @@ class Task:
 
 # What each loss is trained on so far.
 _POSITIONS = (TargetPosition.EVERY_FRAME, TargetPosition.SEQUENCE_END)
-_POSITIONS_OF_CTC = (TargetPosition.LABEL,)
+_POSITIONS_OF_CTC = (TargetPosition.UNALIGNED_LABEL,)
 
 
 # What the functions of a task are called with.

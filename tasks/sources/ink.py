@@ -73,7 +73,7 @@ def dataset_of(lines: dict[str, list[Line]], source: str, notes: Sequence[str] =
             inputs=inputs.astype(np.float32),
             targets=np.array(label, np.uint8)[:, None],
             lengths=np.array([len(line.frames) for line in lines[split]], np.int64),
-            target_position=TargetPosition.LABEL,
+            target_position=TargetPosition.UNALIGNED_LABEL,
             target_lengths=np.array([len(line.text) for line in lines[split]], np.int64),
         )
         name = "training" if split == "train" else split
