@@ -27,7 +27,7 @@ from ablate.testing.trackers import Held, check_tracker, example_trials
 from ablate.trackers.optuna_tracker import OptunaTracker, open_storage
 from ablate.trackers.tracker import Row
 from ablate.trackers.trial_summary import NAMES, summarise
-from tests.conftest import Command
+from tests.conftest import ROOT, Command
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # MLflow's own, when it is imported
@@ -404,6 +404,8 @@ def test_an_experiment_of_somebody_else_is_left_alone(sweep: Command, tmp_path: 
     assert (kept.name, kept.lifecycle_stage) == ("s", "active") and kept.tags == {"owner": "a colleague"}
     assert [each.info.run_id for each in client.search_runs([theirs])] == [run.info.run_id]
     (ours,) = [each for each in client.search_experiments() if each.name.startswith("s (")]
+    assert ours.artifact_location == (tmp_path / "results" / "mlartifacts").as_uri()
+    assert not (tmp_path / "mlruns").exists() and not (ROOT / "mlruns").exists()
     assert len(mlflow_held(client, ours.experiment_id)) == 2
     assert sweep("--tracking-uri", uri, "--trials", "2").returncode == 0
     assert len(mlflow_held(client, ours.experiment_id)) == 4

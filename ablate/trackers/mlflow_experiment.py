@@ -54,8 +54,9 @@ def open_experiment(
         print_line(
             f"MLflow has an experiment {folder.name!r} of another study, which is left alone; this study's is {name!r}"
         )
-    # A server keeps artifacts itself; beside a database of our own they go into a folder of our own.
-    location = None if config.tracking_uri else folder.mlflow_artifacts.resolve().as_uri()
+    # A server keeps artifacts itself; those of a database would go to the folder that the command is run in.
+    is_server = config.tracking_uri.startswith(("http:", "https:", "databricks"))
+    location = None if is_server else folder.mlflow_artifacts.resolve().as_uri()
     tags = {STUDY_ID: folder.id, "mlflow.experimentKind": "custom_model_development"}  # the UI's layout
     return client.create_experiment(name, artifact_location=location, tags=tags)
 
