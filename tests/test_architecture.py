@@ -30,12 +30,10 @@ def modules() -> dict[str, Path]:
 
 
 def imports(file: Path) -> Iterator[str]:
-    """What a file imports, as dotted names, inside functions too; type-checking imports are left out."""
+    """What a file imports, as dotted names; inside functions and for types too."""
     todo: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
     while todo:
         node = todo.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         if isinstance(node, ast.ImportFrom):
@@ -50,7 +48,7 @@ def room(module: str) -> str:
 
 
 def test_no_import_goes_in_a_circle() -> None:
-    """Nor one that a function makes late: that is for what is slow, not for what is upside down."""
+    """Nor one that is made late or for types alone: these are for what is slow, not for what is upside down."""
     known = modules()
     graph = {name: {each for each in imports(file) if each in known and each != name} for name, file in known.items()}
     # A package's __init__ is imported before its modules, which is no circle unless it imports them itself.

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from ablate.cell.backend import BACKENDS, Layer, choose_backend, make_layer
+from ablate.cell.backend import BACKENDS, choose_backend, make_layer
+from ablate.cell.layer import Layer
 from ablate.cell.reference import State
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError

@@ -20,7 +20,7 @@ from ablate.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ablate.cell.backend import Layer
+    from ablate.cell.layer import Layer
     from ablate.cell.module_layer import Steps
 
 Factory = Callable[[int, int], "nn.Module"]  # of the sizes of input and cell, M and N

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    from ablate.cell.backend import Layer
+    from ablate.cell.layer import Layer
 
 # Keys of stacks that no vector weight, whose key is its name, can have.
 INPUT_KEY = "W x"

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ablate.cell.backend import Layer
+from ablate.cell.layer import Layer
 from ablate.cell.reference import ReferenceLayer
 from ablate.cell.self_check import Case, difference, evaluate, random_case
 from ablate.cell.trace import Trace

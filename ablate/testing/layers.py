@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from ablate.cell.backend import Layer, load_backend, make_layer
+from ablate.cell.backend import load_backend, make_layer
+from ablate.cell.layer import Layer
 from ablate.definitions.variant import Variant
 from ablate.testing import backends
 

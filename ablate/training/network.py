@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ablate.cell.backend import BoundLayer, Layer
+from ablate.cell.layer import BoundLayer, Layer
 from ablate.cell.reference import State
 from ablate.definitions.variant import Variant
 from ablate.plan.random_streams import RandomStreams

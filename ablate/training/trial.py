@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ablate.cell.backend import Layer
+from ablate.cell.layer import Layer
 from ablate.definitions.dataset import Dataset
 from ablate.definitions.task import Task
 from ablate.definitions.variant import Variant
