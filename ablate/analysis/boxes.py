@@ -15,7 +15,7 @@ REFERENCE = "reference"  # the verdict of the reference itself
 
 _COLUMNS = [
     *("task", "set", "variant", "n", "diverged", "min", "q1", "median", "mean", "q3", "max"),
-    *("parameters", "verdict", "p_holm", "n_outside"),
+    *("parameters", "verdict", "p_adjusted", "n_outside"),
 ]
 
 
@@ -35,7 +35,7 @@ def boxes(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataF
         max: the highest score.
         parameters: mean number of weights.
         verdict: as in `comparisons`, or "reference" for the reference itself.
-        p_holm: as in `comparisons`; empty for the reference.
+        p_adjusted: as in `comparisons`; empty for the reference.
         n_outside: trials whose score is worse than the axis limits.
     """
     trials = tables["trial_subsets"].sort_values(["set", "task", "variant", "index"])
@@ -50,8 +50,8 @@ def boxes(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataF
         row = {"task": task, "set": name, "variant": variant, "n": len(group)}
         row |= {"diverged": len(where(group, state="diverged")), "n_outside": int(np.sum(outside))}
         row |= {"min": low, "q1": q1, "median": median, "mean": scores.mean(), "q3": q3, "max": high}
-        row |= {"parameters": group["parameters"].mean(), "verdict": REFERENCE, "p_holm": np.nan}
+        row |= {"parameters": group["parameters"].mean(), "verdict": REFERENCE, "p_adjusted": np.nan}
         if variant != results.reference:
-            row |= found.loc[(task, name, variant), ["verdict", "p_holm"]].to_dict()
+            row |= found.loc[(task, name, variant), ["verdict", "p_adjusted"]].to_dict()
         rows.append(row)
     return pd.DataFrame(rows, columns=_COLUMNS)

@@ -1,4 +1,4 @@
-"""Which variants differ from the reference, and what the number of trials can tell."""
+"""Which variants differ from the reference, and which of them are shown to be as good as equal."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from ablate.analysis.dataframes import groups, records, where
+from ablate.analysis.all_trials import compare_all_trials
+from ablate.analysis.best_trials import compare_best_trials
+from ablate.analysis.compared import NO_REFERENCE, NO_VARIANCE, NUMBERS, TOO_FEW, is_paired
+from ablate.analysis.confirmed import compare_confirmed
 from ablate.analysis.registry import analysis
-from ablate.analysis.trials import MIN_TRIALS, SETS
-from ablate.analysis.welch import ALPHA, detectable_difference, holm, welch
 from ablate.definitions.study_results import StudyResults
+from ablate.statistics.equivalence import two_one_sided
+from ablate.statistics.families import adjust, adjust_outsider, correction_for
+from ablate.statistics.levels import ALPHA
 
-# Verdicts: those of a test, and why there is none.
+# Verdicts of a test; those of compared.py say why there is none.
 WORSE, BETTER, SAME = "worse", "better", "no significant difference"
-TOO_FEW, NO_REFERENCE, NO_VARIANCE = "too few trials", "reference missing", "no variance"
 TESTED = (WORSE, BETTER, SAME)
+UNTESTED = (TOO_FEW, NO_REFERENCE, NO_VARIANCE)
+
+SETS = ("all", "best", "confirmed")  # which trials are compared
+VARIANT, CONTROL = "variant", "control"  # the roles of what is compared with the reference
 
 _COLUMNS = [
-    *("task", "variant", "reference", "n", "n_reference", "mean", "mean_reference", "difference", "low", "high"),
-    *("t", "df", "p", "p_holm", "verdict", "set"),
+    *("task", "set", "variant", "reference", "role", "design", "n", "n_reference", *NUMBERS),
+    *("correction", "p_adjusted", "verdict", "margin", "p_equivalent", "equivalent"),
 ]
 
 
@@ -31,78 +36,90 @@ _COLUMNS = [
 def comparisons(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Every variant against the reference by `score`: a row for each task, set and variant that has a trial.
 
-    Each task and set is a family of tests of its own for Holm's correction.
+    Each set answers a question of its own.
+
+    - all: is the variant exchangeable with the reference at settings drawn at random? Sign flips of the differences at
+      the same draw, and signed ranks; where every variant has draws of its own, Welch's test and Mann and Whitney's.
+    - best: does the tenth that validation chose have the same mean, as a tuning by this search would reach? A t-test
+      that knows that the chosen are order statistics; only from 100 trials on.
+    - confirmed: do the two best settings have the same mean when trained anew? Welch's test.
+
+    The comparisons of one task and set are a family. Controls, which are the reference under another name, stand
+    outside of it; each is judged as if it alone had joined.
 
     Columns:
+        set: which trials are compared: all, the best by validation, or the best setting's trainings anew.
         reference: the variant that this one is compared with.
-        n: trials of the variant.
+        role: "variant", or "control" for the reference under another name.
+        design: "paired" where the two share their draws, else "independent".
+        n: trials of the variant; pairs, where they are paired.
         n_reference: trials of the reference.
-        mean: mean score of the variant.
+        mean: mean score of the variant, in the task's unit.
         mean_reference: mean score of the reference.
         difference: the variant's mean less that of the reference.
-        low: lower end of the 95 % confidence interval of the difference, not corrected for the number of comparisons.
+        low: lower end of the 95 % confidence interval of the difference, not widened for the number of comparisons.
         high: its upper end.
-        t: the statistic of Welch's test; empty where there is no test.
-        df: its degrees of freedom by Welch and Satterthwaite.
-        p: its two-sided p-value.
-        p_holm: the same after Holm's correction within the task and set.
-        verdict: "worse", "better" or "no significant difference" at the 5 % level by `p_holm`; or why there is no
+        median_difference: the median of the paired differences.
+        median_low: lower end of its 95 % interval; empty below six pairs.
+        median_high: its upper end.
+        probability_better: that the variant scores better: at the same draw where they are paired, else in a trial
+            of each; half of the ties are counted.
+        probability_low: lower end of its 95 % interval.
+        probability_high: its upper end.
+        error: standard error of the difference.
+        df: the degrees of freedom behind the interval.
+        p: two-sided p-value; empty where there is no test.
+        p_rank: that of the rank test beside it, which has no say in the verdict.
+        correction: what guards the family: "Holm" for up to ten comparisons, else "Benjamini-Hochberg".
+        p_adjusted: the p-value after it.
+        verdict: "worse", "better" or "no significant difference" at the 5 % level by `p_adjusted`; or why there is no
             test: "too few trials", "reference missing", "no variance".
-        set: all scored trials, or the best of them by validation.
+        margin: the difference of no practical matter, in the task's unit, set before the study; empty where no baseline
+            is known.
+        p_equivalent: of two one-sided t-tests: small where the difference is shown to be within the margin.
+        equivalent: whether it is, at the 5 % level after the same correction.
     """
-    # Sorted, since the last digit of a mean depends on the order of its terms.
-    table = tables["trial_subsets"].sort_values(["task", "variant", "index"])
-    rows = []
-    for name in SETS:
-        for (task,), trials in groups(where(table, set=name), "task"):
-            rows += [{**row, "set": name} for row in _family(results, task, trials)]
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    rows: list[dict[str, Any]] = []
+    for task in results.task_order:
+        for name in SETS:
+            family = compare(results, tables, task, name, results.reference)
+            rows += judge(results, family, task, name)
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"equivalent": bool})
 
 
-@analysis("power")
-def power(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """What the number of trials can tell, a row for each task and set.
-
-    Columns:
-        set: all scored trials, or the best of them by validation.
-        comparisons: how many tests were made.
-        n: the fewest trials in a group of one of them.
-        detectable: the difference, in standard deviations, that a test finds in four of five studies; infinite where
-            no test was made.
-    """
-    columns = ["task", "set", "comparisons", "n", "detectable"]
-    rows = []
-    for (task, name), group in groups(tables["comparisons"], "task", "set"):
-        pairs = records(group)
-        tested = [pair for pair in pairs if pair["verdict"] in TESTED]
-        n = min(min(pair["n"], pair["n_reference"]) for pair in tested or pairs)
-        effect = detectable_difference(n, len(tested)) if tested else math.inf
-        rows.append(dict(zip(columns, (task, name, len(tested), n, effect), strict=True)))
-    return pd.DataFrame(rows, columns=columns)
+def compare(
+    results: StudyResults, tables: Mapping[str, pd.DataFrame], task: str, name: str, reference: str
+) -> list[dict[str, Any]]:
+    """One task and set compared with any reference, a row a variant; those that are tested have no verdict yet."""
+    if name == "all":
+        return compare_all_trials(results, tables["scored_trials"], task, reference)
+    if name == "best":
+        return compare_best_trials(results, tables["scored_trials"], task, reference)
+    return compare_confirmed(results, tables["confirmation_trials"], task, reference)
 
 
-def _family(results: StudyResults, task: str, trials: pd.DataFrame) -> list[dict[str, Any]]:
-    """The comparisons of one task and set."""
-    scores = {name: group["score"].to_numpy() for (name,), group in groups(trials, "variant")}
-    reference = scores.pop(results.reference, np.empty(0))
-    found = [_compare(values, reference) for values in scores.values()]
-    corrected = holm([float(row["p"]) for row in found])
-    for variant, row, p_holm in zip(scores, found, corrected, strict=True):
-        row |= {"task": task, "variant": variant, "reference": results.reference, "p_holm": p_holm}
-        if not math.isnan(p_holm):
+def judge(results: StudyResults, rows: list[dict[str, Any]], task: str, name: str) -> list[dict[str, Any]]:
+    """The comparisons of one family with their correction and verdicts."""
+    outsiders = set(results.controls)
+    family = [row for row in rows if row["variant"] not in outsiders]
+    margin = results.margins.get(task, math.nan)
+    design = "paired" if is_paired(results) and name != "confirmed" else "independent"
+    correction = correction_for(sum(not math.isnan(row["p"]) for row in family))
+    for row in rows:
+        row |= {"task": task, "set": name, "reference": results.reference, "design": design, "correction": correction}
+        row["role"] = CONTROL if row["variant"] in outsiders else VARIANT
+        row["margin"] = margin
+        row["p_equivalent"] = two_one_sided(row["difference"], row["error"], row["df"], margin)
+    for kind in ("p", "p_equivalent"):
+        values = [float(row[kind]) for row in family]
+        for row, adjusted in zip(family, adjust(values, correction), strict=True):
+            row[f"{kind}_adjusted"] = adjusted
+        for row in rows:
+            if row["role"] == CONTROL:
+                row[f"{kind}_adjusted"] = adjust_outsider(float(row[kind]), values, correction)
+    for row in rows:
+        row["equivalent"] = row.pop("p_equivalent_adjusted") < ALPHA
+        if not math.isnan(row["p_adjusted"]):
             worse = row["difference"] * results.sign(task) > 0
-            row["verdict"] = SAME if p_holm >= ALPHA else WORSE if worse else BETTER
-    return found
-
-
-def _compare(values: npt.NDArray[np.float64], reference: npt.NDArray[np.float64]) -> dict[str, Any]:
-    row: dict[str, Any] = {"n": len(values), "n_reference": len(reference), "mean": values.mean()}
-    row |= dict.fromkeys(("low", "high", "t", "df", "p"), math.nan)
-    row["mean_reference"] = reference.mean() if len(reference) else math.nan
-    row["difference"] = row["mean"] - row["mean_reference"]
-    if len(reference) == 0:
-        return {**row, "verdict": NO_REFERENCE}
-    if min(len(values), len(reference)) < MIN_TRIALS:
-        return {**row, "verdict": TOO_FEW}
-    test = welch(values, reference)
-    return {**row, "verdict": NO_VARIANCE} if test is None else {**row, **vars(test), "verdict": SAME}
+            row["verdict"] = SAME if row["p_adjusted"] >= ALPHA else WORSE if worse else BETTER
+    return rows

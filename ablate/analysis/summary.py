@@ -27,8 +27,8 @@ def trial_counts(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> p
 
     Columns:
         expected: trials that the plan asks for.
-        completed: trials whose losses were finite to the end.
-        diverged: trials that ended with a loss that is not finite.
+        completed: trials with a finite validation score at some epoch.
+        diverged: trials without any.
         failed: trials that ended by an exception, or with their worker.
         missing: trials that have not ended.
     """
@@ -50,8 +50,8 @@ def summary(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Dat
     middle by score, diverged ones last; with an even number the better of the middle two, so that it was run.
 
     Columns:
-        completed: trials whose losses were finite to the end.
-        diverged: trials that ended with a loss that is not finite.
+        completed: trials with a finite validation score at some epoch.
+        diverged: trials without any.
         failed: trials that ended by an exception, or with their worker.
         best_score: of the best trial: what it counts as, see `scored_trials`.
         best_epoch: of the best trial: its best epoch by validation, from 1.
@@ -67,7 +67,7 @@ def summary(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Dat
     for (task, variant), group in groups(tables["scored_trials"], "task", "variant"):
         done = where(group, state="completed")
         ranked = group.dropna(subset="score")
-        # Diverged trials share the worst completed score, so the state decides between equals.
+        # Diverged trials share the baseline's score with others, so the state decides between equals.
         ranked = ranked.assign(_loss=ranked["score"] * results.signs(ranked))
         ranked = ranked.sort_values(["_loss", "state", "index"])
         middle = ranked.iloc[(len(ranked) - 1) // 2 :] if len(ranked) else ranked

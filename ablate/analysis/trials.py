@@ -11,16 +11,15 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ablate.analysis.dataframes import groups, where
+from ablate.analysis.dataframes import groups, unique, where
 from ablate.analysis.registry import analysis
-from ablate.definitions.study_results import StudyResults
+from ablate.definitions.study_results import StudyResults, control_name
 
 FRACTION = 0.1  # Greff et al. 2017: the best 10 % of the trials, chosen on the validation set
 # Below five values a standard deviation is hardly known (with five, its 95 % interval already runs from 0.6 to
 # 2.9 times the estimate), and a verdict would rest on the assumed normal shape alone.
 MIN_TRIALS = 5
 STATES = ("completed", "diverged", "failed")
-SETS = ("all", "best")  # every trial; the best ones
 
 KEY = ["task", "variant", "index"]
 HYPERPARAMETERS = ("hidden_size", "learning_rate", "momentum", "input_noise")
@@ -30,28 +29,55 @@ _COLUMNS = ["task", "variant", "state", "reason", *_NUMBERS]
 
 @analysis("scored_trials")
 def scored_trials(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Every trial, a row each: the columns of trials.csv and `score`, in the unit of the task's metric.
+    """Every trial of the search, a row each: the columns of trials.csv and `score`, in the unit of the task's metric.
 
-    - completed: the test score.
-    - diverged: the worst test score of any completed trial of the same task. Divergence is a result, not an
-      accident: leaving it out would flatter the variants that diverge. The worst score seen is the mildest
-      number that still ranks last, so means and tests do not hang on an invented penalty.
+    The reference's negative controls are among them, as variants called "control 1" and so on.
+
+    - completed: the test score, but no worse than that of the baseline (the best constant predictor, or a number of
+      theory). Beyond, scores say how a network failed and no longer how well it learnt, and one of them can outweigh
+      a hundred others. A test score that is not finite counts as the baseline.
+    - diverged (no finite validation score at any epoch): the baseline. Divergence is a result: leaving it out would
+      flatter the variants that diverge.
     - failed (an exception): none (NaN); such trials are counted, never scored.
 
-    Where no trial of a task completed there is no worst score to give, and its diverged trials have none either.
+    So no variant's score depends on what other variants do. Where no baseline is known, the worst completed score of
+    the reference stands in its place; where that is not known either, diverged trials have no score.
 
     Columns:
         score: what the trial counts as, in the task's unit; empty where it has none.
     """
-    table = _plain_types(results.trials)
+    controls = results.replicates
+    if results.control_numbers:
+        controls = controls[controls["purpose"].eq("control") & controls["variant"].eq(results.reference)]
+        controls = controls.assign(variant=[control_name(number) for number in controls["replicate"]])
+        every = pd.concat([results.trials, controls.drop(columns=["purpose", "replicate"])], ignore_index=True)
+        return score_trials(results, every)
+    return score_trials(results, results.trials)
+
+
+def score_trials(results: StudyResults, trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials of the search or replicates, sorted, with their `score`: see `scored_trials`."""
+    table = _plain_types(trials)
     sign = results.signs(table)
-    completed = table["state"].eq("completed") & np.isfinite(table["test"])
-    loss = (table["test"] * sign).where(completed)
-    worst = {task: rows["loss"].max() for (task,), rows in groups(table.assign(loss=loss), "task")}
-    imputed = pd.Series([worst[task] for task in table["task"]], index=table.index, dtype=float)
+    caps = {task: _cap(results, task) for task in unique(table, "task")}
+    cap = pd.Series([caps[task] for task in table["task"]], index=table.index, dtype=float)
+    loss = (table["test"] * sign).where(table["state"].eq("completed") & np.isfinite(table["test"]), cap)
     ran = table["state"].isin(["completed", "diverged"])
-    table["score"] = loss.where(completed, imputed).where(ran) * sign
+    table["score"] = loss.where(~(loss > cap), cap).where(ran) * sign  # a cap that is not known caps nothing
     return table
+
+
+def _cap(results: StudyResults, task: str) -> float:
+    """The loss that no score of a task exceeds; NaN where none is known."""
+    sign, baseline = results.sign(task), results.baselines.get(task)
+    if baseline is not None and math.isfinite(baseline):
+        return sign * baseline
+    if results.trials.empty:
+        return math.nan
+    mine = where(results.trials, task=task, variant=results.reference, state="completed")
+    losses = sign * mine["test"].to_numpy(float, na_value=np.nan)
+    losses = losses[np.isfinite(losses)]
+    return float(losses.max()) if len(losses) else math.nan
 
 
 @analysis("trial_subsets")
@@ -76,7 +102,7 @@ def best_trials(results: StudyResults, scored: pd.DataFrame, fraction: float = F
     apart by index, never by the test score.
     """
     table = by_validation(results, scored.dropna(subset="score"))
-    parts = [rows.head(_how_many(len(rows), fraction)) for _, rows in groups(table, "task", "variant")]
+    parts = [rows.head(how_many_best(len(rows), fraction)) for _, rows in groups(table, "task", "variant")]
     return pd.concat(parts, ignore_index=True) if parts else table
 
 
@@ -88,11 +114,13 @@ def best_trial(results: StudyResults, scored: pd.DataFrame) -> pd.DataFrame:
 def by_validation(results: StudyResults, table: pd.DataFrame) -> pd.DataFrame:
     """The trials of each task and variant from the best validation score to the worst, then those without one."""
     loss = (table["validation"] * results.signs(table)).where(table["state"].eq("completed"))
+    loss = loss.where(np.isfinite(loss))
     ranked = table.assign(_loss=loss).sort_values(["task", "variant", "_loss", "index"], na_position="last")
     return ranked.drop(columns="_loss").reset_index(drop=True)
 
 
-def _how_many(trials: int, fraction: float) -> int:
+def how_many_best(trials: int, fraction: float = FRACTION) -> int:
+    """How many of so many trials are the best ones."""
     # Rounded before ceil: 0.1 * 30 is a hair above 3 in floating point.
     return max(math.ceil(round(trials * fraction, 9)), min(MIN_TRIALS, trials // 2))
 

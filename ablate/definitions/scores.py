@@ -35,6 +35,11 @@ class Score:
     value: Callable[[float, float], float]  # of the mean loss and the mean number of errors
 
     @property
+    def perfect(self) -> float:
+        """The score of a network that makes no error; that of a likelihood is of a certain prediction."""
+        return self.value(0.0, 0.0)
+
+    @property
     def better(self) -> str:
         """Which scores are better, in a word: `lower` or `higher`."""
         return "lower" if self.direction == "minimize" else "higher"

@@ -6,12 +6,18 @@ compute from them, the report prints them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from ablate.definitions.scores import SCORES
+
 if TYPE_CHECKING:
     import pandas as pd
+
+
+EQUIVALENCE_MARGIN = 0.01
 
 
 class _Metadata:
@@ -49,6 +55,13 @@ class TaskMetadata(_Metadata):
     former_names: ClassVar[Mapping[str, str]] = {"theory": "theoretical_baseline"}
 
     @property
+    def room(self) -> float:
+        """How far the baseline is from a perfect score; NaN where one of the two is not known."""
+        if self.baseline is None or self.score not in SCORES:
+            return math.nan
+        return abs(self.baseline - SCORES[self.score].perfect)
+
+    @property
     def baseline_name(self) -> str:
         """What a reader is told that the baseline is."""
         return "baseline of theory" if self.theoretical_baseline else "constant predictor"
@@ -70,11 +83,18 @@ class VariantMetadata(_Metadata):
     parameters: str = ""  # as a formula in N units and M inputs
     states: int = 0  # vectors of N numbers
     stages: int = 0  # rounds of matrix products that wait for one another
+    equal_to: str | None = None  # the variant that has the same law at random weights, so that no test should tell them
 
     @property
     def marked_equations(self) -> list[tuple[str, str]]:
         """The equations with their marks; unmarked where no parent is known."""
         return [(mark, line) for mark, line in self.difference] or [("", line) for line in self.equations]
+
+
+def _no_rows() -> pd.DataFrame:
+    import pandas as pd  # slow to import, and most of who need these classes need no table
+
+    return pd.DataFrame()
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +111,9 @@ class StudyResults:
     variants: list[VariantMetadata]
     expected_trials: int  # planned for each task and variant
     reference: str = "V"  # the variant that all others are compared with
+    # Search trials trained again with everything but the hyperparameters drawn anew: the columns of `trials`, and
+    # purpose ("control" or "confirmation") and replicate (from 1).
+    replicates: pd.DataFrame = field(default_factory=_no_rows)
     command: str = ""  # what made the study
     configuration: Mapping[str, Any] = field(default_factory=dict)  # nested
     environment: Mapping[str, str] = field(default_factory=dict)  # versions, machine, cores, backend
@@ -106,15 +129,39 @@ class StudyResults:
         return {task.name: task.baseline for task in self.tasks}
 
     @property
+    def margins(self) -> dict[str, float]:
+        """By task the difference of scores that is of no practical matter, set beforehand; NaN without a baseline.
+
+        It is `equivalence_margin`, 1 % by default, of the way from the baseline to a perfect score.
+        """
+        share = float(self.configuration.get("equivalence_margin", EQUIVALENCE_MARGIN))
+        return {task.name: share * task.room for task in self.tasks}
+
+    @property
+    def control_numbers(self) -> list[int]:
+        """The replicates of the reference that are its negative controls."""
+        table = self.replicates
+        if not {"purpose", "variant", "replicate"} <= set(table):
+            return []
+        mine = table[table["purpose"].eq("control") & table["variant"].eq(self.reference)]
+        return sorted({int(number) for number in mine["replicate"]})
+
+    @property
+    def controls(self) -> list[str]:
+        """The names that tables give to the negative controls: trials of the reference under other names."""
+        return [control_name(number) for number in self.control_numbers]
+
+    @property
     def task_order(self) -> list[str]:
         """The study's tasks, then any other that has trials, so that no row is ever left out unseen."""
         return _with_others([task.name for task in self.tasks], _names(self.trials, "task"))
 
     @property
     def variant_order(self) -> list[str]:
-        """The reference first, then the study's variants in its order, then any other that has trials."""
+        """The reference and its controls first, then the study's variants in its order, then any other with trials."""
         names = _with_others([variant.name for variant in self.variants], _names(self.trials, "variant"))
-        return sorted(names, key=lambda name: name != self.reference)
+        first = [name for name in names if name == self.reference] + self.controls
+        return list(dict.fromkeys([*first, *names]))
 
     def task(self, name: str) -> TaskMetadata:
         """What is known of a task; nothing but its name where the study does not announce it."""
@@ -142,6 +189,11 @@ class StudyResults:
         return table.sort_values(
             by, key=lambda column: column.map(ranks[str(column.name)]), kind="stable", ignore_index=True
         )
+
+
+def control_name(number: int) -> str:
+    """What tables call a negative control."""
+    return f"control {number}"
 
 
 def _names(table: pd.DataFrame, column: str) -> set[str]:
