@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ablate.analysis.compared import is_paired
+from ablate.analysis.compared import is_paired, pair
 from ablate.analysis.comparisons import TESTED, VARIANT
-from ablate.analysis.dataframes import groups, where
+from ablate.analysis.dataframes import groups, records, where
 from ablate.analysis.registry import analysis
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics.planning import detectable_difference, trials_needed
@@ -38,18 +38,24 @@ def planning(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Da
     rows = []
     paired = is_paired(results)
     for (task,), group in groups(where(tables["comparisons"], set="all", role=VARIANT), "task"):
-        tested = group[group["verdict"].isin(TESTED)]
-        scores = where(tables["scored_trials"], task=task).pivot_table(index="index", columns="variant", values="score")
-        if tested.empty or results.reference not in scores:
+        tested = [row for row in records(group) if row["verdict"] in TESTED]
+        if not tested:
             continue
-        spread = float(scores[results.reference].std())
-        others = [name for name in tested["variant"] if name in scores]
-        shared = [float(scores[name].corr(scores[results.reference])) for name in others if scores[name].std() > 0]
-        correlation = float(np.clip(np.nanmedian(shared), 0, 0.99)) if paired and shared and spread > 0 else 0.0
-        n, m = int(tested["n"].min()), len(tested)
+        scored = where(tables["scored_trials"].dropna(subset="score"), task=task)
+        reference = where(scored, variant=results.reference)
+        spread = float(reference["score"].to_numpy(float).std(ddof=1))
+        shared = [_correlation(where(scored, variant=row["variant"]), reference) for row in tested]
+        correlation = float(np.clip(np.median(shared), 0, 0.99)) if paired else 0.0
+        n, m = min(row["n"] for row in tested), len(tested)
         known = {"task": task, "comparisons": m, "n": n, "spread": spread, "correlation": correlation}
         known["detectable"] = detectable_difference(n, m, correlation, paired)
         rows += [
             {**known, "difference": each, "trials": trials_needed(each, m, correlation, paired)} for each in DIFFERENCES
         ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _correlation(first: pd.DataFrame, second: pd.DataFrame) -> float:
+    """Between the scores at the same draws; 0 where one of the two does not vary."""
+    a, b = (table["score"].to_numpy(float) for table in pair(first, second))
+    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 1 and a.std() > 0 and b.std() > 0 else 0.0
