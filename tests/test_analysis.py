@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ablate.analysis.welch import detectable_difference, holm, welch
 from scipy import stats
 
 from ablate.analysis import ANALYSES, AnalysisTables, analysis
 from ablate.analysis.trials import MIN_TRIALS, best_trials
-from ablate.analysis.welch import detectable_difference, holm, welch
 from ablate.definitions.study_results import StudyResults, TaskMetadata
 from ablate.errors import UserError
 from ablate.testing.analyses import check_analysis

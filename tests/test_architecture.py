@@ -13,8 +13,8 @@ from tests.conftest import ROOT
 
 # From the ground up: a room imports from those before it, and from itself.
 ROOMS = (
-    *("__about__", "errors", "cache", "files", "cell", "definitions", "plan", "data", "storage", "training"),
-    *("trackers", "analysis", "report", "execution", "api", "testing", "cli"),
+    *("__about__", "errors", "cache", "files", "statistics", "cell", "definitions", "plan", "data", "storage"),
+    *("training", "trackers", "analysis", "report", "execution", "api", "testing", "cli"),
 )
 PACKAGES = ("ablate", "variants", "tasks", "benchmarks")
 

@@ -19,7 +19,7 @@ from ablate.analysis import AnalysisTables
 from ablate.definitions.study_results import StudyResults, VariantMetadata
 from ablate.report import FIGURES, SECTIONS, figure, section, write_report
 from ablate.report.figures.curves import spread_out
-from ablate.report.formatting import SETS, decimals, duration, number, probability, scientific, signed
+from ablate.report.formatting import SET_NAMES, decimals, duration, number, places, probability, scientific, signed
 from ablate.report.gallery import render_gallery
 from ablate.report.page import render_page
 from ablate.report.style import BLUE, VERMILLION, line_styles
@@ -90,8 +90,8 @@ class Report:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """The report of a study with enough trials for verdicts: the best ones of NFG are worse than those of V."""
-    results = synthetic_results(variants=("V", "NFG", "NP"), trials=60)
+    """The report of a study with enough trials for every verdict, a control and settings trained anew."""
+    results = synthetic_results(variants=("V", "NFG", "NP"), trials=110, controls=1, confirmations=5)
     folder = tmp_path_factory.mktemp("report") / "report"
     assert write_report(results, folder) == folder / "index.html"
     return Report(results, folder, AnalysisTables(results))
@@ -146,40 +146,68 @@ def test_the_pdf_files_embed_their_fonts(report):
 
 
 def test_the_page_states_the_verdicts_of_the_table(report):
-    page, places = Page(report.text), decimals(report.tables["boxes"])["jsb"]
+    page = Page(report.text)
     table = report.tables["comparisons"].set_index(["variant", "set"])
-    assert table.loc[("NFG", "best"), "verdict"] == "worse"
-    assert table.loc[("NFG", "all"), "verdict"] == "no significant difference"
+    assert {"worse", "no significant difference"} <= set(table["verdict"])
     short = {"worse": "worse", "better": "better", "no significant difference": "n.s."}
     rows = page.rows("variant", "what differs")
-    assert [row[0] for row in rows] == ["NFG", "NP"]
+    assert [row[0] for row in rows] == ["control 1", "NFG", "NP"]
     for variant, _, *cells in rows:
-        for name, cell in zip(SETS, cells, strict=True):
+        for name, cell in zip(SET_NAMES, cells, strict=True):
+            if (variant, name) not in table.index:  # a control's best setting is not trained anew
+                assert cell == "–"
+                continue
             row = table.loc[(variant, name)]
-            assert cell == f"{signed(row['difference'], places)} {short[row['verdict']]}"
+            shown = "≈" if row["equivalent"] and row["verdict"] not in ("worse", "better") else short[row["verdict"]]
+            assert (
+                cell.removesuffix(" ≈") + " ≈" * (shown == "≈") == f"{signed(row['difference'], places(row))} {shown}"
+            )
 
 
 def test_the_page_gives_every_test_in_full(report):
-    page, places = Page(report.text), decimals(report.tables["boxes"])["jsb"] + 1
-    shown = page.rows("trials", "variant", "n", "mean")
-    expected = report.tables["comparisons"].to_dict("records")
-    assert len(shown) == len(expected) == 4
+    shown = Page(report.text).rows("trials", "variant", "n", "mean")
+    expected = report.tables["comparisons"].sort_values("set", kind="stable").to_dict("records")  # all, best, confirmed
+    assert len(shown) == len(expected) == 8
     for cells, row in zip(shown, expected, strict=True):
-        assert cells[:4] == [SETS[row["set"]], row["variant"], str(row["n"]), number(row["mean"], places)]
-        low, high = signed(row["low"], places), signed(row["high"], places)
-        assert cells[6:9] == [signed(row["difference"], places), f"{low} to {high}", number(row["t"])]
-        assert cells[10:] == [
-            *(probability(row[name]).removeprefix("= ") for name in ("p", "p_holm")),
-            row["verdict"],
+        digits = places(row)
+        assert cells[:4] == [SET_NAMES[row["set"]], row["variant"], str(row["n"]), number(row["mean"], digits)]
+        assert cells[6:8] == [
+            signed(row["difference"], digits),
+            f"{signed(row['low'], digits)} to {signed(row['high'], digits)}",
         ]
+        ps = [probability(row[name]).removeprefix("= ") for name in ("p", "p_rank", "p_adjusted", "p_equivalent")]
+        assert cells[12:16] == ps
+        assert cells[16].removesuffix(", within the margin") == row["verdict"]
 
 
 def test_the_page_names_the_worse_variants_with_their_differences(report):
-    row = report.tables["comparisons"].set_index(["set", "variant"]).loc[("best", "NFG")]
-    places = decimals(report.tables["boxes"])["jsb"]
-    said = f"NFG ({signed(row['difference'], places)}, p {probability(row['p_holm'])})".replace("<", "&lt;")
-    assert f"The best trials (n = 6 a variant): significantly worse than V: {said}; no significant" in report.text
-    assert ": no significant difference from V: NFG, NP." in report.text
+    table = report.tables["comparisons"].set_index(["set", "variant"])
+    worse = table[table["verdict"].eq("worse") & table["role"].eq("variant")]
+    assert len(worse)
+    for _, row in worse.iterrows():
+        said = f"({signed(row['difference'], places(row))}, p {probability(row['p_adjusted'])})".replace("<", "&lt;")
+        assert f"{row.name[1]} {said}" in report.text
+    assert "Best settings trained anew (5 trainings against 10):" in report.text
+
+
+def test_the_page_says_what_its_families_and_controls_promise(report):
+    assert "3 families of comparisons are corrected by Holm’s method" in report.text
+    assert "up to 14% of studies have one somewhere" in report.text
+    rates = report.tables["control_rates"].set_index("set")
+    assert f"of {rates['comparisons'].sum()} comparisons of V with itself were called different" in report.text
+    rows = {row[1]: row[2:4] for row in Page(report.text).rows("what", "trials", "comparisons")}
+    assert rows["all trials"] == ["1", str(rates.loc["all", "different"])]
+
+
+def test_the_page_says_how_many_trials_a_difference_needs(report):
+    (row,) = Page(report.text).rows("task", "trials", "comparisons")
+    assert row[-3:] == [number(value, 0) for value in report.tables["planning"]["trials"]]
+
+
+def test_the_published_procedure_is_shown_as_what_it_is(report):
+    rows = Page(report.text).rows("variant", "n", "mean", "V: n", "mean", "difference", "Welch’s 95 % interval")
+    assert [row[0] for row in rows] == ["NFG", "NP"]
+    assert "nothing on this page is concluded from it" in report.text
 
 
 def test_the_page_counts_the_trials_and_what_a_baseline_would_do(report):
@@ -198,7 +226,7 @@ def test_the_page_counts_the_trials_and_what_a_baseline_would_do(report):
 def test_the_page_shows_the_best_trials_hyperparameters(report):
     rows = Page(report.text).rows("variant", "validation", "test", "hidden size")
     best = report.tables["summary"].set_index("variant")
-    assert [row[0] for row in rows] == ["V", "NFG", "NP"]
+    assert [row[0] for row in rows] == ["V", "control 1", "NFG", "NP"]
     for variant, validation, test, size, rate, *_ in rows:
         row = best.loc[variant]
         assert (validation, test) == (number(row["best_validation"], 2), number(row["best_test"], 2))
@@ -234,9 +262,11 @@ def test_the_gallery_shows_equations_and_marks_what_a_variant_changes(report):
     assert [card.count(f'<div class="{kind}">') for kind in ("kept", "gone", "new")] == [1, 1, 1]
     assert "4 NM + 4 N² + 7 N" in card and "<code>b_f</code> starts as the study&#39;s draw + 1" in card
     rows = {row[0]: row[1] for table in Page(card_of(card)).tables for row in table}
-    difference = report.tables["comparisons"].set_index(["variant", "set"])["difference"]
-    assert rows["all trials against V"] == f"{signed(difference['NFG', 'all'], 2)} n.s."
-    assert rows["the best trials against V"] == f"{signed(difference['NFG', 'best'], 2)} worse"
+    found = report.tables["comparisons"].set_index(["variant", "set"])
+    for name in ("all", "best"):
+        row = found.loc[("NFG", name)]
+        said = {"worse": "worse", "no significant difference": "n.s."}[row["verdict"]]
+        assert rows[f"{SET_NAMES[name]} against V"] == f"{signed(row['difference'], places(row))} {said}"
     assert report.gallery.count('class="equation"') == 3
 
 
@@ -256,11 +286,13 @@ def drawn(results: StudyResults, name: str) -> tuple[AnalysisTables, Figure]:
 
 
 def test_the_boxes_are_the_tables():
-    tables, picture = drawn(synthetic_results(variants=("NOG", "V", "NFG", "NP"), trials=60), "boxes")
+    tables, picture = drawn(synthetic_results(variants=("NOG", "V", "NFG", "NP"), trials=110), "boxes")
     panels = [ax for ax in picture.axes if ax.get_title(loc="left")]
-    assert [ax.get_title(loc="left") for ax in panels] == ["jsb\nAll trials, n = 59", "Best trials, n = 6"]
+    counts = tables["boxes"].query("set == 'all'")["n"]
+    heading = f"jsb\nAll trials, n = {counts.min()} to {counts.max()}"
+    assert [ax.get_title(loc="left") for ax in panels] == [heading, "Best trials, n = 11"]
     assert [label.get_text() for label in panels[-1].get_xticklabels()] == ["V", "NOG", "NFG", "NP"]
-    for name, ax in zip(SETS, panels, strict=True):
+    for name, ax in zip(("all", "best"), panels, strict=True):
         table = tables["boxes"].groupby("set").get_group(name).set_index("variant")
         boxes = [patch for patch in ax.patches if isinstance(patch, PathPatch)]
         assert len(boxes) == 4
@@ -360,7 +392,7 @@ def test_the_page_stands_in_every_state_of_a_study():
         "one trial": "nothing to compare",
         "only diverged trials": "36 diverged",
         "only failed trials": "36 failed",
-        "constant scores": "not tested (no variance): NFG, SRN",
+        "constant scores": "no significant difference from V: NFG, SRN",
         "reference missing": "the reference V has no score",
         "higher is better": "higher is better",
     }

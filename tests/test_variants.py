@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import ablate
 from ablate.cell.language import exp, tanh
 from ablate.cell.tracer import trace
 from ablate.cell.typeset import text
@@ -112,6 +114,30 @@ def outside(x, h, w):
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
     monkeypatch.setattr(VARIANTS, "_entries", dict(VARIANTS._entries))
+
+
+# What the weights of a variant must be for it to compute what the one it is equal to does: name by name, with a sign.
+SAME_CELLS = {
+    "CIFG-f": lambda w: {
+        **{name: w[name] for name in ("W_z", "R_z", "b_z", "W_o", "R_o", "b_o", "p_o")},
+        **{name: -w[name.replace("f", "i")] for name in ("W_f", "R_f", "b_f", "p_f")},
+    },
+    "GRU": lambda w: {
+        **{name: w[name] for name in ("W_n", "R_n", "b_n", "R_r", "b_r")},
+        **{name: -w[name.replace("u", "z")] for name in ("W_u", "R_u", "b_u")},
+        "W_r": w["W_p"],
+    },
+}
+
+
+@pytest.mark.parametrize("name", [variant.name for variant in VARIANTS if variant.equal_to])
+def test_what_is_equal_in_law_is_the_same_cell_with_other_weights(name: str) -> None:
+    """Each weight is that of the other, or its negative, which N(0, s) does not tell apart."""
+    mine = ablate.layer(name, 4, 5, dtype=torch.float64)
+    other = ablate.layer(str(VARIANTS[name].equal_to), 4, 5, dtype=torch.float64)
+    mine.load_state_dict(SAME_CELLS[name](other.state_dict()))
+    x = torch.randn(7, 3, 4, dtype=torch.float64)
+    torch.testing.assert_close(mine(x)[0], other(x)[0])
 
 
 @pytest.mark.usefixtures("registry")

@@ -48,7 +48,7 @@ def peephole_of_the_output_gate(x, y, c, w):
     return tanh(c) * o, c
 
 
-@variant("CIFG-f", "coupled gates, the forget gate learned: i = 1 - f", source=GREFF, parent="CIFG")
+@variant("CIFG-f", "coupled gates, the forget gate learned: i = 1 - f", source=GREFF, parent="CIFG", equal_to="CIFG")
 def coupled_gates_with_the_forget_gate_learned(x, y, c, w):
     z = tanh(w.z(x, y))
     f = sigmoid(w.f(x, y) + w.p_f * c)

@@ -12,6 +12,7 @@ from ablate.definitions.variant import variant
     "gated recurrent unit: the reset gate acts before the product",
     source="Cho et al. 2014",
     groups=("gru", "jozefowicz"),
+    equal_to="MUT2",
 )
 def gated_recurrent_unit(x, h, w):
     r = sigmoid(w.r(x, h))

@@ -45,7 +45,7 @@ def controls(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Da
         key: where(group, role=VARIANT)["p"].tolist() for key, group in groups(tables["comparisons"], "task", "set")
     }
     for variant in results.variants:
-        if not variant.equal_to:
+        if not variant.equal_to or _forget_bias(results):
             continue
         for task in results.task_order:
             for name in SETS:
@@ -79,6 +79,11 @@ def control_rates(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> 
     for row in rows:
         row["excluded_above"] = excluded_rate(row["different"], row["comparisons"])
     return pd.DataFrame(rows, columns=["set", "kind", "comparisons", "different", "excluded_above"])
+
+
+def _forget_bias(results: StudyResults) -> float:
+    """What the study adds to the initial b_f: it makes differ what is else equal in law."""
+    return float(results.configuration.get("training", {}).get("forget_bias", 0.0))
 
 
 def _adjusted(p: float, family: list[float]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from html import escape
@@ -66,7 +67,7 @@ class Study:
 
     @property
     def scored(self) -> pd.DataFrame:
-        """The trials with `score`, by which they are compared: diverged ones have the worst of their task."""
+        """The trials with `score`, by which they are compared: no worse than the baseline, which diverged ones have."""
         return self.table("scored_trials")
 
     @property
@@ -82,19 +83,38 @@ class Study:
         """
         return self._tables[name].copy()
 
-    def compare(self, reference: str = "V") -> pd.DataFrame:
-        """Every variant against one of them, by Welch's test with Holm's correction: the table "comparisons".
+    def compare(self, reference: str | None = None, variants: Sequence[str] | None = None) -> pd.DataFrame:
+        """Every variant against one of them: the table "comparisons", whose docstring says what it holds.
+
+            study.compare("CIFG")
+            study.compare(variants=["NIG", "NFG", "NOG"])  # a family declared beforehand, corrected on its own
+
+        Args:
+            reference: what they are compared with; the study's own reference if None.
+            variants: the family that is compared; every variant if None.
 
         Raises:
-            UserError: the study has no trials of this variant.
+            UserError: the study has no trials of one of these variants.
         """
         from ablate.analysis import AnalysisTables
 
-        found = [name for name in self.results.variant_order if name in set(self.results.trials["variant"])]
-        spelled = {name.lower(): name for name in found}
-        if reference.lower() not in spelled:
-            raise UserError(f"study {self.name!r} has no trials of {reference!r}; it has {', '.join(found) or 'none'}")
-        return AnalysisTables(replace(self.results, reference=spelled[reference.lower()]))["comparisons"]
+        results = self.results
+        reference = self._variant(reference or results.reference)
+        trials, replicates = results.trials, results.replicates
+        if variants is not None:
+            family = [reference, *map(self._variant, variants)]
+            trials = trials[trials["variant"].isin(family)]
+            replicates = replicates[replicates["variant"].isin(family)] if len(replicates) else replicates
+        results = replace(results, reference=reference, trials=trials, replicates=replicates)
+        return AnalysisTables(results)["comparisons"]
+
+    def _variant(self, name: str) -> str:
+        """The name of a variant as the study spells it."""
+        found = [each for each in self.results.variant_order if each in set(self.results.trials["variant"])]
+        spelled = {each.lower(): each for each in found}
+        if name.lower() not in spelled:
+            raise UserError(f"study {self.name!r} has no trials of {name!r}; it has {', '.join(found) or 'none'}")
+        return spelled[name.lower()]
 
     @property
     def figures(self) -> list[str]:

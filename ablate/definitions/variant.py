@@ -32,6 +32,7 @@ class Variant:
     family: str  # the file that it stands in, which tables show together
     parent: str | None = None  # the variant that it changes one thing about
     initial: Mapping[str, Initial] = field(default_factory=dict)  # by weight; all others start as the study says
+    equal_to: str | None = None  # the variant that has the same law at random weights: a further negative control
 
     def __deepcopy__(self, memo: Any) -> Variant:
         return self  # it does not change
@@ -67,6 +68,7 @@ def variant(
     groups: tuple[str, ...] = (),
     parent: str | None = None,
     initial: Mapping[str, Initial] | None = None,
+    equal_to: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as a variant.
 
@@ -80,6 +82,8 @@ def variant(
         groups: the names of groups that it belongs to.
         parent: the variant that it changes one thing about, which is then shown side by side.
         initial: how weights start, by name, where that belongs to the variant; see `ablate.cell.initial`.
+        equal_to: a variant that this one equals in law, so that with weights of the same distribution it computes what
+            the other computes; reports then show the two as a control, which no test should tell apart.
 
     Raises:
         UserError: the equations are wrong, or the name is taken; the message names the file and the line.
@@ -91,8 +95,9 @@ def variant(
     def register(equations: Callable[..., Any]) -> Callable[..., Any]:
         traced = trace(equations, name)
         _check(name, groups, place)
-        if parent is not None and parent not in VARIANTS:
-            raise UserError(f"{place}: variant {name!r} has the parent {parent!r}, which is not registered before it")
+        for relation, other in (("has the parent", parent), ("is equal to", equal_to)):
+            if other is not None and other not in VARIANTS:
+                raise UserError(f"{place}: variant {name!r} {relation} {other!r}, which is not registered before it")
         weights = [weight.name for weight in traced.weights]
         for weight, start in (initial or {}).items():
             if weight not in weights:
@@ -116,6 +121,7 @@ def variant(
                 family=family,
                 parent=parent,
                 initial=dict(initial or {}),
+                equal_to=equal_to,
             ),
             module=home,
         )

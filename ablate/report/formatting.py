@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from ablate.analysis.dataframes import records, unique, where
 
-SETS = {"all": "all trials", "best": "the best trials"}
+SET_NAMES = {"all": "all trials", "best": "the best tenth", "confirmed": "best setting anew"}
 
 
 def decimals(boxes: pd.DataFrame) -> dict[str, int]:
@@ -29,9 +30,26 @@ def by_task(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 
 def span(numbers: list[int]) -> str:
-    """`n = 6`, or `n = 5 to 6`."""
+    """`6`, or `5 to 6`."""
     few, many = min(numbers), max(numbers)
-    return f"n = {few}" if few == many else f"n = {few} to {many}"
+    return f"{few}" if few == many else f"{few} to {many}"
+
+
+def significant(value: float, digits: int = 2) -> int:
+    """The decimals that show a number to so many significant digits; at most 8."""
+    if math.isnan(value) or math.isinf(value) or value == 0:
+        return 2
+    return min(max(digits - 1 - math.floor(math.log10(abs(value))), 0), 8)
+
+
+def places(row: Mapping[str, Any]) -> int:
+    """The decimals that the interval of an estimate allows: those that show half its width to two digits.
+
+    Args:
+        row: with the interval's ends, `low` and `high`; where there is none, the estimate's own size decides.
+    """
+    half = (row["high"] - row["low"]) / 2
+    return significant(half) if half > 0 else significant(row.get("difference", math.nan), 3)
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ablate.analysis.dataframes import records, unique
 from ablate.definitions.study_results import StudyResults
-from ablate.report.formatting import SETS, decimals
+from ablate.report.formatting import SET_NAMES, decimals
 from ablate.report.page import environment
 from ablate.report.typesetting import typeset
 
@@ -26,7 +26,7 @@ def render_gallery(results: StudyResults, tables: Mapping[str, pd.DataFrame]) ->
             tasks=unique(tables["boxes"], "task"),
             comparisons={(row["variant"], row["task"], row["set"]): row for row in records(tables["comparisons"])},
             summaries={(row["task"], row["variant"]): row for row in records(tables["summary"])},
-            sets=SETS,
+            sets=SET_NAMES,
             decimals=decimals(tables["boxes"]),
         )
     )

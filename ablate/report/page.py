@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 
 import jinja2
@@ -10,7 +11,16 @@ import pandas as pd
 from markupsafe import Markup
 
 from ablate.definitions.study_results import StudyResults
-from ablate.report.formatting import duration, number, probability, scientific, signed, superscript
+from ablate.report.formatting import (
+    duration,
+    number,
+    places,
+    probability,
+    scientific,
+    signed,
+    significant,
+    superscript,
+)
 from ablate.report.registry import SECTIONS, Section
 
 
@@ -48,6 +58,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    filters = (number, signed, scientific, duration, probability, superscript)
+    filters = (number, signed, scientific, duration, places, probability, significant, superscript)
+    found.globals["infinity"] = math.inf
     found.filters |= {function.__name__: function for function in filters}
     return found

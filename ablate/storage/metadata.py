@@ -80,6 +80,7 @@ def variant_metadata(variant: Variant) -> VariantMetadata:
         parameters=formula(variant.trace),
         states=len(variant.trace.states),
         stages=variant.trace.stages,
+        equal_to=variant.equal_to,
     )
 
 

@@ -25,6 +25,7 @@ from ablate.report.style import WIDTH
 from ablate.report.write import render_figure
 from ablate.testing.synthetic import unusual_results
 
+TABLES = ("trials", "curves", "samples", "replicates")  # of a study's results
 _VOID = {"area", "base", "br", "col", "hr", "img", "link", "meta"}  # HTML elements without an end
 
 
@@ -55,7 +56,7 @@ def check_analysis(name: str) -> None:
     for state, pristine in unusual_results().items():
         tables, again, shuffled = _tables()[state]
         table = tables[name]
-        for read in ("trials", "curves", "samples"):
+        for read in TABLES:
             _assert_same(getattr(pristine, read), getattr(tables.results, read), f"{name} changes the {read} ({state})")
         columns = columns or list(table.columns)
         assert list(table.columns) == columns, f"{name} has other columns ({state})"
@@ -145,10 +146,7 @@ def _tables() -> dict[str, tuple[AnalysisTables, AnalysisTables, AnalysisTables]
 
 
 def _shuffled(results: StudyResults) -> StudyResults:
-    shuffled = {
-        name: getattr(results, name).sample(frac=1, random_state=seed)
-        for seed, name in enumerate(("trials", "curves", "samples"))
-    }
+    shuffled = {name: getattr(results, name).sample(frac=1, random_state=seed) for seed, name in enumerate(TABLES)}
     return replace(results, **shuffled)
 
 

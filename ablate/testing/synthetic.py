@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ablate.analysis.dataframes import where
 from ablate.definitions.study_results import StudyResults, TaskMetadata, VariantMetadata
 
 GREFF = ("V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "CIFG", "NP", "FGR", "SRN", "GRU")
@@ -17,9 +18,19 @@ EPOCHS = 30
 
 
 def synthetic_results(
-    tasks: tuple[str, ...] = ("jsb",), variants: tuple[str, ...] = GREFF, trials: int = 6, seed: int = 0
+    tasks: tuple[str, ...] = ("jsb",),
+    variants: tuple[str, ...] = GREFF,
+    trials: int = 6,
+    seed: int = 0,
+    controls: int = 0,
+    confirmations: int = 0,
 ) -> StudyResults:
-    """A study of so many trials for each task and variant: nothing is trained, some score well, some diverge."""
+    """A study of so many trials for each task and variant: nothing is trained, some score well, some diverge.
+
+    Args:
+        controls: negative controls of V.
+        confirmations: how often each variant's best setting is trained anew; that of V twice as often.
+    """
     table, curves = _trials_and_curves(tasks, variants, trials, seed)
     completed = table.loc[table["state"].eq("completed"), ["task", "variant", "index"]]
     return StudyResults(
@@ -31,7 +42,8 @@ def synthetic_results(
             TaskMetadata(
                 name,
                 "chorales",
-                "nats per frame",
+                score="nats",
+                metric="nats per frame",
                 baseline=BASELINE,
                 source="a <package>",
                 sha256="ab" * 32,
@@ -44,6 +56,7 @@ def synthetic_results(
             for name in variants
         ],
         expected_trials=trials,
+        replicates=_replicates(table, controls, confirmations, np.random.default_rng([seed, 1])),
         command="python run_sweep.py --variants all",
         configuration={"paired": True, "search": {"momentum": {"low": 0.01}}, "data": {}},
         environment={"python": "3.11"},
@@ -75,6 +88,10 @@ def unusual_results() -> dict[str, StudyResults]:
         "only failed trials": without_scores(ordinary, "failed"),
         "constant scores": replace(ordinary, trials=_completed(trials, 8.5)),
         "reference missing": synthetic_results(variants=("NFG", "NP"), trials=12),
+        "controls and confirmations": synthetic_results(
+            ("jsb", "iam"), ("V", "NFG", "SRN"), trials=12, controls=2, confirmations=5
+        ),
+        "enough for the best tenth": synthetic_results(variants=("V", "NFG"), trials=110),
         "tasks and variants unannounced": replace(ordinary, tasks=[], variants=[]),
     }
 
@@ -88,6 +105,23 @@ def without_scores(results: StudyResults, state: str) -> StudyResults:
 
 def _completed(trials: pd.DataFrame, score: float) -> pd.DataFrame:
     return trials.assign(state="completed", validation=score, test=score, best_epoch=3)
+
+
+def _replicates(table: pd.DataFrame, controls: int, confirmations: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Trials of the table again, with another score each; the best are not as lucky again."""
+    parts = []
+    for k in range(controls):
+        parts.append(where(table, variant="V").assign(purpose="control", replicate=k + 1, luck=0.0))
+    ranked = where(table, state="completed").sort_values("validation")
+    best = ranked.drop_duplicates(["task", "variant"])
+    for k in range(2 * confirmations):
+        mine = best if k < confirmations else where(best, variant="V")
+        parts.append(mine.assign(purpose="confirmation", replicate=k + 1, luck=0.05))
+    if not parts:
+        return pd.DataFrame()
+    again = pd.concat(parts, ignore_index=True)
+    luck = again.pop("luck") + rng.normal(0, 0.05, len(again))
+    return again.assign(validation=again["validation"] + luck, test=again["test"] + luck)
 
 
 def _trials_and_curves(

@@ -1,4 +1,4 @@
-"""What the tables say, in sentences: cautious ones, which name what a budget cannot tell."""
+"""What the tables say, in sentences: cautious ones, which name the test and what a budget cannot tell."""
 
 from __future__ import annotations
 
@@ -8,32 +8,39 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.comparisons import BETTER, NO_REFERENCE, NO_VARIANCE, SAME, TESTED, TOO_FEW, WORSE
+from ablate.analysis.comparisons import BETTER, NO_REFERENCE, SAME, SETS, TESTED, TOO_FEW, UNTESTED, VARIANT, WORSE
 from ablate.analysis.dataframes import records, unique, where
 from ablate.analysis.trials import MIN_TRIALS
 from ablate.definitions.study_results import StudyResults
-from ablate.report.formatting import SETS, decimals, number, probability, signed, span
+from ablate.report.caveats import caveats
+from ablate.report.formatting import decimals, number, places, probability, signed, significant, span
 from ablate.report.registry import section
+
+MANY = 12  # more names than these are counted, not listed
 
 
 @section(
     "findings",
     "What this says",
     position=10,
-    tables=("trial_counts", "boxes", "comparisons", "power", "summary", "trial_subsets"),
+    tables=(
+        *("trial_counts", "boxes", "comparisons", "planning", "summary", "trial_subsets", "confirmation_trials"),
+        *("across_tasks", "rank_tests", "best_sets", "control_rates"),
+    ),
 )
 def sentences(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     return {
-        "trials_so_far": trials_so_far(tables),
+        "trials_so_far": trials_so_far(results, tables),
         "findings": findings(results, tables),
         "caveats": caveats(results, tables),
     }
 
 
-def trials_so_far(tables: Mapping[str, pd.DataFrame]) -> str:
+def trials_so_far(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> str:
     """How much of the study has been run, and what became of it."""
     total: dict[str, int] = {}
-    for row in records(tables["trial_counts"]):
+    counts = tables["trial_counts"]
+    for row in (row for row in records(counts) if row["variant"] not in results.controls):
         for state in ("expected", "completed", "diverged", "failed", "missing"):
             total[state] = total.get(state, 0) + row[state]
     if not total:
@@ -44,6 +51,8 @@ def trials_so_far(tables: Mapping[str, pd.DataFrame]) -> str:
     planned = f" of {total['expected']:,} planned trials" if total["missing"] else " trials"
     text = f"{ended:,}{planned} have ended: {total['completed']:,} completed, {total['diverged']:,} diverged"
     text += f", {total['failed']:,} failed."
+    if besides := len(results.replicates):
+        text += f" Besides, {besides:,} trained settings anew: controls, and the best of each variant."
     if total["missing"]:
         text += f" {total['missing']:,} are missing: all that follows may still change."
     if total["failed"]:
@@ -52,64 +61,112 @@ def trials_so_far(tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def findings(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, list[str]]]:
-    """For each task with a score, its heading and what its tests and its best trials say."""
-    return [
-        (task, [*(_tests(results, tables, task, name) for name in SETS), *_best(results, tables, task)])
-        for task in unique(tables["boxes"], "task")
-    ]
-
-
-def caveats(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What this study, at its size and by its design, cannot tell."""
-    found = []
-    budgets = [row for row in records(tables["power"]) if row["comparisons"]]
-    if budgets:
-        weakest = max(budgets, key=lambda row: row["detectable"])
-        found.append(
-            f"With {weakest['n']} trials a group and {weakest['comparisons']} comparisons, a test finds a difference "
-            f"of {weakest['detectable']:.1f} standard deviations (of the scores within a group) in four of five "
-            "studies, and smaller ones more rarely. “No significant difference” is therefore not evidence of equality."
-        )
-    if any(row["n"] < MIN_TRIALS for row in records(tables["boxes"])):
-        found.append(
-            f"No verdict is given for groups of fewer than {MIN_TRIALS} scored trials. The best trials are as many "
-            f"where there are {2 * MIN_TRIALS} for each task and variant; Greff et al. ran 200."
-        )
-    found.append(
-        "All trials together tell how a variant fares at hyperparameters drawn at random, and vary mostly with the "
-        "learning rate; the best trials tell what it reaches once tuned."
-    )
-    if results.configuration.get("paired"):
-        found.append(
-            "All variants try the same draws of the hyperparameters. Welch’s test does not use this pairing and is "
-            "conservative as a rule: it misses differences sooner than it invents them."
-        )
-    found.append("Sizes are not matched: variants differ in their numbers of parameters (grey bars).")
+    """What was found across the tasks, then for each task with a score: a heading and sentences."""
+    found = [("Across the tasks", _across(results, tables))] if len(tables["across_tasks"]) else []
+    for task in unique(tables["boxes"], "task"):
+        tests = [_tests(results, tables, task, name) for name in SETS]
+        best = [_best_set(tables, task, name) for name in SETS]
+        found.append((task, [text for text in (*tests, *best) if text] + _best(results, tables, task)))
     return found
 
 
 def _tests(results: StudyResults, tables: Mapping[str, pd.DataFrame], task: str, name: str) -> str:
-    rows, places = records(where(tables["comparisons"], task=task, set=name)), decimals(tables["boxes"])[task]
-    numbers = [row["n"] for row in records(where(tables["boxes"], task=task, set=name))]
-    text = f"{SETS[name].capitalize()} ({span(numbers)} a variant): "
+    """The verdicts of one set; empty where it is not the set of all trials and nothing in it was tested."""
+    rows = records(where(tables["comparisons"], task=task, set=name, role=VARIANT))
+    tested = any(row["verdict"] in TESTED for row in rows)
+    if not tested and name != "all":
+        return ""
+    text = f"{_QUESTIONS[name]}: "
     if not rows:
         return text + "only one variant has a score, so there is nothing to compare."
-    by_verdict = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in (*TESTED, TOO_FEW)}
     if any(row["verdict"] == NO_REFERENCE for row in rows):
         return text + f"the reference {results.reference} has no score, so nothing was tested."
-    if len(by_verdict[TOO_FEW]) == len(rows):
+    if not tested and all(row["verdict"] == TOO_FEW for row in rows):
         return text + f"too few for a test, which needs {MIN_TRIALS} scored trials in each group."
+    said = _verdicts(results.reference, rows)
+    if equal := [row["variant"] for row in rows if row["equivalent"]]:
+        margin = number(rows[0]["margin"], significant(rows[0]["margin"]))
+        unit = results.task(task).metric
+        said.append(f"shown to be within {margin} {unit} of {results.reference}: {', '.join(equal)}")
+    return f"{_QUESTIONS[name]} ({_numbers(rows)}): {'; '.join(said)}."
+
+
+_QUESTIONS = {
+    "all": "At settings drawn at random",
+    "best": "The tenth that validation chose",
+    "confirmed": "Best settings trained anew",
+}
+
+
+def _numbers(rows: list[dict[str, Any]]) -> str:
+    """Such as `13 pairs` or `5 trainings against 10`."""
+    numbers, against = span([row["n"] for row in rows]), span([row["n_reference"] for row in rows])
+    if rows[0]["set"] == "confirmed":
+        return f"{numbers} trainings against {against}"
+    return f"{numbers} {'pairs' if rows[0]['design'] == 'paired' and rows[0]['set'] == 'all' else 'trials a variant'}"
+
+
+def _verdicts(reference: str, rows: list[dict[str, Any]]) -> list[str]:
+    by_verdict = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in (*TESTED, *UNTESTED)}
     said = []
     for verdict in (WORSE, BETTER):
-        if named := [_difference(row, places) for row in by_verdict[verdict]]:
-            said.append(f"significantly {verdict} than {results.reference}: {', '.join(named)}")
+        if named := [_difference(row) for row in by_verdict[verdict]]:
+            said.append(f"significantly {verdict} than {reference}: {', '.join(named)}")
     if same := [row["variant"] for row in by_verdict[SAME]]:
-        named = ", ".join(same) if len(same) <= 12 else f"the other {len(same)}" if said else f"all {len(same)}"
-        said.append(f"no significant difference from {results.reference}: {named}")
-    for verdict in (TOO_FEW, NO_VARIANCE):
-        if untested := [row["variant"] for row in rows if row["verdict"] == verdict]:
-            said.append(f"not tested ({verdict}): {', '.join(untested)}")
-    return text + "; ".join(said) + "."
+        named = ", ".join(same) if len(same) <= MANY else f"the other {len(same)}" if said else f"all {len(same)}"
+        said.append(f"no significant difference from {reference}: {named}")
+    for verdict in UNTESTED:
+        if untested := [row["variant"] for row in by_verdict[verdict]]:
+            named = ", ".join(untested) if len(untested) <= MANY else f"{len(untested)} variants"
+            said.append(f"not tested ({verdict}): {named}")
+    return said
+
+
+def _difference(row: dict[str, Any]) -> str:
+    return f"{row['variant']} ({signed(row['difference'], places(row))}, p {probability(row['p_adjusted'])})"
+
+
+def _across(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    rows = records(where(tables["across_tasks"], role=VARIANT))
+    if not rows:
+        return []
+    numbers, tasks = span([row["n"] for row in rows]), rows[0]["tasks"]
+    text = f"Over the {numbers} draws of the {tasks} tasks, in standard deviations of {results.reference}’s scores "
+    said = [text + f"(above zero is worse): {'; '.join(_verdicts(results.reference, rows))}."]
+    for row in records(tables["rank_tests"]):
+        said.append(
+            f"Friedman’s test over the {row['tasks']} tasks: p {probability(row['p'])}; two mean ranks differ at the "
+            f"5 % level where they lie {row['critical_difference']:.2f} apart (Nemenyi)."
+        )
+    if tables["rank_tests"].empty:
+        said.append(
+            "The blocks are draws within tasks, so this speaks of these tasks. Ranks over tasks as a sample of all "
+            "tasks (Friedman, critical differences) need ten tasks or more."
+        )
+    return said
+
+
+def _best_set(tables: Mapping[str, pd.DataFrame], task: str, name: str) -> str:
+    """Which variants cannot be told from the best one; empty where nothing was tested."""
+    rows = records(where(tables["best_sets"], task=task, set=name))
+    if not rows:
+        return ""
+    best = rows[0]["best"]
+    others = [row["variant"] for row in rows if row["variant"] != best]
+    compared = len(set(where(tables["boxes"], task=task, set="all")["variant"]))
+    text = f"{_BESTS[name]}: {best}. "
+    if not others:
+        return text + "Every other is told from it."
+    if len(others) > MANY:
+        return text + f"Of {compared}, {len(others)} others cannot be told from it; tables/best_sets.csv names them."
+    return text + f"Not to be told from it: {', '.join(others)}."
+
+
+_BESTS = {
+    "all": "Best mean at random settings",
+    "best": "Best mean of the chosen tenth",
+    "confirmed": "Best mean when trained anew",
+}
 
 
 def _best(results: StudyResults, tables: Mapping[str, pd.DataFrame], task: str) -> list[str]:
@@ -119,18 +176,19 @@ def _best(results: StudyResults, tables: Mapping[str, pd.DataFrame], task: str) 
         return ["No trial completed."]
     choose = max if metadata.direction == "maximize" else min
     best = choose(tried, key=lambda row: row["best_validation"])
-    places = decimals(tables["boxes"])[task]
+    digits = decimals(tables["boxes"])[task]
     text = f"The best single trial by validation is one of {best['variant']}: "
-    text += f"test {number(best['best_test'], places)} {metadata.metric}"
+    text += f"test {number(best['best_score'], digits)} {metadata.metric}"
     if metadata.baseline is not None:
-        text += f" ({metadata.baseline_name} {number(metadata.baseline, places)})"
+        text += f" ({metadata.baseline_name} {number(metadata.baseline, digits)})"
     scores = [row["score"] for row in records(where(tables["trial_subsets"], task=task, set="all"))]
-    said = [f"{text}. It is the luckiest of {len(scores):,}; trained anew it would likely score somewhat worse."]
+    again = where(tables["confirmation_trials"], task=task, variant=best["variant"])["score"].to_numpy(float)
+    if len(again):
+        luck = f"trained anew {len(again)} times, its setting scored {number(float(again.mean()), digits)} on average"
+    else:
+        luck = "trained anew it would likely score somewhat worse"
+    said = [f"{text}. It is the luckiest of {len(scores):,}; {luck}."]
     if metadata.baseline is not None:
         useless = sum(metadata.baseline <= score if choose is min else score <= metadata.baseline for score in scores)
         said += [f"{useless:,} of {len(scores):,} scored trials do no better than the {metadata.baseline_name}."]
     return said
-
-
-def _difference(row: dict[str, Any], places: int) -> str:
-    return f"{row['variant']} ({signed(row['difference'], places)}, p {probability(row['p_holm'])})"

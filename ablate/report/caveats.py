@@ -1,0 +1,96 @@
+"""What a study, at its size and by its design, cannot tell, and what its tests promise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ablate.analysis.comparisons import CONTROL, TESTED, VARIANT
+from ablate.analysis.dataframes import records, where
+from ablate.analysis.trials import MIN_TRIALS
+from ablate.definitions.study_results import StudyResults
+from ablate.statistics import selected
+from ablate.statistics.families import BENJAMINI_HOCHBERG, HOLM
+
+
+def caveats(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The sentences, each of them only where it holds."""
+    found = [
+        "At random settings the tests ask whether a variant is distributed differently from the reference when the "
+        "hyperparameters are drawn from these ranges, not whether it is the better cell once tuned. That is asked of "
+        "the tenth that validation chose, and of best settings trained anew."
+    ]
+    found += _promises(tables) + _controls(results, tables) + _budget(tables)
+    if any(row["n"] < MIN_TRIALS for row in records(where(tables["boxes"], set="all"))):
+        found.append(f"No verdict is given for fewer than {MIN_TRIALS} scored trials a variant; Greff et al. ran 200.")
+    sizes = [row["n"] for row in records(where(tables["boxes"], set="all"))]
+    if sizes and min(sizes) < selected.MIN_TRIALS:
+        found.append(
+            f"What tuning reaches is not tested on fewer than {selected.MIN_TRIALS} trials a variant: the best of few "
+            "are order statistics that no test holds its level for. Best settings trained anew (--confirm) answer it."
+        )
+    found.append("Sizes are not matched: variants differ in their numbers of parameters (grey bars).")
+    return found
+
+
+def _promises(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """How many families were tested, by which correction, and what that promises for the whole page."""
+    tested = [
+        row
+        for row in (*records(tables["comparisons"]), *records(tables["across_tasks"]))
+        if row["role"] == VARIANT and row["verdict"] in TESTED
+    ]
+    families = {(row.get("task"), row.get("set")): row["correction"] for row in tested}
+    counts = {name: list(families.values()).count(name) for name in (HOLM, BENJAMINI_HOCHBERG)}
+    said = []
+    if counts[HOLM]:
+        n = counts[HOLM]
+        said.append(
+            f"{_families(n)} corrected by Holm’s method: in at most 5 % of studies is any variant of a family called "
+            f"different that is not{_all_over(n)}."
+        )
+    if counts[BENJAMINI_HOCHBERG]:
+        said.append(
+            f"{_families(counts[BENJAMINI_HOCHBERG])} corrected by Benjamini and Hochberg’s method, since more than "
+            "ten comparisons are in each: of the variants that this page calls different, at most 5 % on average are "
+            "not. A single one of them is a lead, not a proof."
+        )
+    return said
+
+
+def _families(n: int) -> str:
+    return "One family of comparisons is" if n == 1 else f"{n} families of comparisons are"
+
+
+def _all_over(n: int) -> str:
+    return f"; with {n} families on this page, up to {1 - 0.95**n:.0%} of studies have one somewhere" if n > 1 else ""
+
+
+def _controls(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    rows = [row for row in records(tables["control_rates"]) if row["kind"] == CONTROL]
+    if not rows:
+        return [f"No negative controls were run (--controls 2 trains {results.reference} again under other names)."]
+    total, wrong = sum(row["comparisons"] for row in rows), sum(row["different"] for row in rows)
+    bound = max(row["excluded_above"] for row in rows)
+    return [
+        f"Negative controls: {wrong} of {total} comparisons of {results.reference} with itself were called different. "
+        f"That excludes no more than false alarm rates above {bound:.0%}; docs/calibration.md has the rates that were "
+        "measured by simulation."
+    ]
+
+
+def _budget(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    rows = records(tables["planning"])
+    if not rows:
+        return []
+    weakest = max(rows, key=lambda row: (row["detectable"], -row["n"]))
+    if math.isinf(weakest["detectable"]):
+        reach = "so few pairs cannot reach the strictest threshold of the correction, however large the difference"
+    else:
+        reach = f"a test finds a difference of {weakest['detectable']:.1f} standard deviations in four of five studies"
+    return [
+        f"With {weakest['n']} trials and {weakest['comparisons']} comparisons on {weakest['task']}, {reach}. “No "
+        "significant difference” is therefore not evidence of equality; “within the margin” is."
+    ]
