@@ -33,6 +33,7 @@ class Config:
     executor: str = "local"  # what runs the trials: worker processes, or `serial`, this process
     tracking_uri: str = ""  # an MLflow server; the SQLite database under results/ if empty
     log_trials: str = "all"  # which trials become runs in MLflow: all, best (of each task and variant) or none
+    equivalence_margin: float = 0.01  # what does not matter: a share of the way from the baseline to a perfect score
     storage: str = ""  # an Optuna database; the journal file of the study if empty
     results: str = "results"  # the folder of all studies
     data: dict[str, str] = field(default_factory=dict)  # the user's own copies, by task
@@ -44,6 +45,7 @@ class Config:
     def __post_init__(self) -> None:
         require("trials", self.trials, self.trials >= 1, "at least 1")
         require("seed", self.seed, self.seed >= 0, "at least 0")
+        require("equivalence_margin", self.equivalence_margin, self.equivalence_margin > 0, "above 0")
         require("jobs", self.jobs, self.jobs >= 0, "at least 0 (0: one a core)")
         require("log_trials", self.log_trials, self.log_trials in LOG_TRIALS, f"one of {', '.join(LOG_TRIALS)}")
         backends = ("auto", *BACKENDS)
