@@ -219,7 +219,7 @@ def _budget(plan: StudyPlan) -> str:
     found = detectable_difference(n, comparisons, correlation, paired)
     reach = "no difference, however large" if math.isinf(found) else f"{found:.2g} standard deviations"
     smaller = {each: trials_needed(each, comparisons, correlation, paired) for each in (1, 0.5, 0.25)}
-    needed = ", ".join(f"{each:g} needs {trials}" for each, trials in smaller.items())
+    needed = ", ".join(f"{each:g} sd needs {trials}" for each, trials in smaller.items())
     assumed = f", if scores at the same draw correlate by {correlation}" if paired else ""
     return (
         f"budget: {n} trials a variant find {reach}, in four of five studies with {comparisons} "
