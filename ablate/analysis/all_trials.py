@@ -22,13 +22,12 @@ from ablate.analysis.trials import MIN_TRIALS
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics.independent import mann_whitney, welch
 from ablate.statistics.interval import (
-    mean_interval,
     median_interval,
     probability_interval,
     standard_error,
     superiority_interval,
 )
-from ablate.statistics.paired import sign_flips, signed_ranks
+from ablate.statistics.paired import flip_intervals, sign_flips, signed_ranks
 
 
 def compare_all_trials(results: StudyResults, scored: pd.DataFrame, task: str, reference: str) -> list[dict[str, Any]]:
@@ -40,8 +39,9 @@ def compare_all_trials(results: StudyResults, scored: pd.DataFrame, task: str, r
     differences = [row.pop("differences") for row in tested]
     # All at once, which takes a fraction of the time.
     found = sign_flips([*differences, *map(signed_ranks, differences)])
-    for row, p, p_rank in zip(tested, found[: len(tested)], found[len(tested) :], strict=True):
-        row |= {"p": p, "p_rank": p_rank}
+    intervals = flip_intervals(differences)
+    for row, p, p_rank, interval in zip(tested, found[: len(tested)], found[len(tested) :], intervals, strict=True):
+        row |= {"p": p, "p_rank": p_rank, **estimate("difference", interval)}
     return rows
 
 
@@ -53,7 +53,7 @@ def _paired(variant: str, trials: pd.DataFrame, reference: pd.DataFrame, sign: f
     if len(a) < MIN_TRIALS:
         return row | {"verdict": TOO_FEW}
     d = a - b
-    row |= estimate("difference", mean_interval(d)) | estimate("median_difference", median_interval(d))
+    row |= estimate("median_difference", median_interval(d))
     row |= estimate("probability_better", probability_interval(sign * d))
     return row | {"error": standard_error(d), "df": len(d) - 1, "differences": d}
 
