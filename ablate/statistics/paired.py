@@ -22,6 +22,7 @@ Array = npt.NDArray[np.float64]
 EXACT_PAIRS = 20  # up to so many differences that are not zero, all 2^n patterns are counted
 FLIPS = 100_000  # patterns that are drawn beyond
 _CHUNK = 10_000
+_NEAR = 2 * ALPHA  # a p-value that is above after _CHUNK patterns is not drawn any further
 _ROUNDING = 1e-9  # sums that differ by less, relative to all differences, are the same
 
 
@@ -29,7 +30,7 @@ def sign_flip(differences: npt.ArrayLike) -> float:
     """The two-sided p-value of the mean of `differences` (n,); 1 where all are zero.
 
     Exact for up to EXACT_PAIRS differences other than zero; beyond by FLIPS patterns from a fixed seed, the one that
-    was found among them, so that p is never 0.
+    was found among them, so that p is never 0. Fewer are drawn once p is certain to be above the level.
     """
     return sign_flips([differences])[0]
 
@@ -118,8 +119,11 @@ def _centre(d: Array, counts: Array, sums: Array) -> Estimate:
     place -= patterns - int(whole.sum())  # all signs alike split nothing, and are as far from zero for any centre
     first, second = sums[whole] / counts[whole], (d.sum() - sums[whole]) / (n - counts[whole])
     mean = float(d.mean())
-    low = float(np.partition(np.minimum(first, second), place)[place])
-    high = -float(np.partition(-np.maximum(first, second), place)[place])
+    low = np.partition(np.minimum(first, second), place)[place]
+    high = -np.partition(-np.maximum(first, second), place)[place]
+    scale = float(np.abs(d).max()) or 1.0
+    # Rounded, since the last digit of a sum depends on what else is summed at once.
+    low, high = (scale * round(float(end) / scale, 12) for end in (low, high))
     return Estimate(mean, min(low, mean), max(high, mean))
 
 
@@ -161,7 +165,10 @@ def _patterns(n: int) -> Iterator[Array]:
 
 def _drawn(sizes: list[Array], thresholds: Array) -> list[float]:
     columns = _columns(sizes)
-    as_far = np.zeros(len(sizes), int)
+    as_far, drawn = np.zeros(len(sizes), int), np.zeros(len(sizes), int)
     for pattern in _patterns(len(columns.T)):
-        as_far += (np.abs(columns @ (2.0 * pattern - 1.0)) >= thresholds[:, None]).sum(axis=1)
-    return [float(p) for p in (1 + as_far) / (1 + FLIPS)]
+        # What is far from any threshold after the first patterns stays so, and needs no more of them.
+        open_ = (1 + as_far) / (1 + drawn) <= _NEAR if drawn.any() else np.ones(len(sizes), bool)
+        as_far[open_] += (np.abs(columns[open_] @ (2.0 * pattern - 1.0)) >= thresholds[open_, None]).sum(axis=1)
+        drawn[open_] += _CHUNK
+    return [float(p) for p in (1 + as_far) / (1 + drawn)]
