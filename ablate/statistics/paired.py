@@ -121,9 +121,9 @@ def _centre(d: Array, counts: Array, sums: Array) -> Estimate:
     mean = float(d.mean())
     low = np.partition(np.minimum(first, second), place)[place]
     high = -np.partition(-np.maximum(first, second), place)[place]
-    scale = float(np.abs(d).max()) or 1.0
     # Rounded, since the last digit of a sum depends on what else is summed at once.
-    low, high = (scale * round(float(end) / scale, 12) for end in (low, high))
+    decimals = 12 - math.floor(math.log10(np.abs(d).max() or 1.0))
+    low, high = round(float(low), decimals), round(float(high), decimals)
     return Estimate(mean, min(low, mean), max(high, mean))
 
 
