@@ -2,6 +2,7 @@
 
 python -m benchmarks                  everything, about a quarter of an hour
 python -m benchmarks step --variants V,NP,GRU
+python -m benchmarks calibration      errors and coverage of the comparisons in simulated studies, docs/calibration.md
 """
 
 from __future__ import annotations
@@ -13,16 +14,30 @@ from pathlib import Path
 from ablate.execution.processes import limit_library_threads
 
 RESULTS = Path(__file__).parent / "results"
+SPEED = ("step", "epoch", "sweep")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the benchmarks.")
-    parser.add_argument("which", nargs="*", choices=[[], "step", "epoch", "sweep"], help="default: all three")
+    parser.add_argument("which", nargs="*", choices=[[], *SPEED, "calibration"], help="default: all of speed")
     parser.add_argument("--variants", default="all", help="for the step: all, groups or names (default: all)")
     parser.add_argument("--rounds", type=int, default=11, help="how often each contender has its turn (default: 11)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for CSV and figures")
+    parser.add_argument("--studies", type=int, default=2000, help="for the calibration: studies a cell (default: 2000)")
     options = parser.parse_args()
     limit_library_threads()  # for every contender
+    options.out.mkdir(parents=True, exist_ok=True)
+    names = options.which or SPEED
+    if "calibration" in names:
+        from benchmarks.calibration.command import run
+
+        run(options.out, options.studies, to_page=options.out.resolve() == RESULTS.resolve())
+    return _speed(options, [name for name in SPEED if name in names])
+
+
+def _speed(options: argparse.Namespace, names: list[str]) -> int:
+    if not names:
+        return 0
     import torch
 
     from ablate.errors import UserError
@@ -31,11 +46,10 @@ def main() -> int:
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "machine.txt").write_text(machine() + "\n", encoding="utf-8")
     print(machine(), flush=True)
     try:
-        for name in options.which or ("step", "epoch", "sweep"):
+        for name in names:
             if name == "step":
                 step.run(options.out, options.variants, options.rounds)
             elif name == "epoch":

@@ -294,6 +294,13 @@ def speed() -> str:
     return text(ROOT / "benchmarks" / "results")
 
 
+def calibration() -> str:
+    """The errors, coverage and power of the comparisons, from their CSV file."""
+    from benchmarks.calibration.page import text
+
+    return text(ROOT / "benchmarks" / "results")
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "command-line": command_line,
     "configuration": configuration,
@@ -309,6 +316,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "figures": figures,
     "executors": executors,
     "speed": speed,
+    "calibration": calibration,
 }
 
 
