@@ -67,7 +67,7 @@ def comparisons(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
         probability_low: lower end of its 95 % interval.
         probability_high: its upper end.
         error: standard error of the difference.
-        df: the degrees of freedom behind the interval.
+        df: the degrees of freedom behind the error, with which equivalence is tested.
         p: two-sided p-value; empty where there is no test.
         p_rank: that of the rank test beside it, which has no say in the verdict.
         correction: what guards the family: "Holm" for up to ten comparisons, else "Benjamini-Hochberg".

@@ -31,17 +31,20 @@ SUPERIORITY = "confirmed: probability better, 5 against 10"
 
 def grid(studies: int = STUDIES) -> Iterator[Cell]:
     """All cells. There are fewer studies where they take long: of many trials or variants, and through the tables."""
-    half, fewer = max(1, studies // 2), max(1, studies // 4)
-    for law in (*EXCHANGEABLE, *UNEQUAL):
-        for n in SIZES:
-            yield from _all_trials(law, FEW, studies if law == NORMAL or n <= 20 else half, (n,))
-    for law in EXCHANGEABLE:
-        yield from _all_trials(law, MANY, fewer, SIZES if law == NORMAL else (20, 200))
+    half, fewer, fewest = (max(1, studies // part) for part in (2, 4, 10))
+    yield from _all_trials(NORMAL, FEW, studies)
+    yield from _all_trials(NORMAL, MANY, fewer)
+    for law in (*EXCHANGEABLE[1:], *UNEQUAL):
+        for n, many in ((12, studies), (20, half), (200, fewest)):
+            yield from _all_trials(law, FEW, many, (n,))
+    for law in EXCHANGEABLE[1:]:  # the rank tests, which have no say in a verdict, were seen above
+        yield Cell(PAIRED[0], law, 20, MANY, fewest)
+        yield Cell(INDEPENDENT[0], law, 20, MANY, fewest, paired=False)
     for variants, many in ((FEW, studies), (MANY, fewer)):
         third = (variants - 1) // 3
         yield from _all_trials(NORMAL, variants, many, (50,), 0.5, third)
         for law in EXCHANGEABLE:
-            yield from _best_tenth(law, variants, studies if law == NORMAL else min(many, half))
+            yield from _best_tenth(law, variants, studies if law == NORMAL else many // 2)
         yield from _best_tenth(NORMAL, variants, many, 0.5, third)
     for law in (NORMAL, HEAVY):
         yield from _best_tenth(law, FEW, studies, 0.5, 1)
@@ -80,14 +83,12 @@ def _best_tenth(law: str, variants: int, studies: int, shift: float = 0.0, shift
 
 
 def _tables(studies: int) -> Iterator[Cell]:
-    for law in (NORMAL, HEAVY, AT_CAP, RESAMPLED[1], WIDER):
-        for n in (12, 50):
-            yield Cell("across tasks: signed ranks", law, n, FEW, studies, tasks=3)
-    for law in (NORMAL, AT_CAP):
-        yield Cell("verdicts on all trials, paired", law, 20, FEW, studies)
-        yield Cell("verdicts on all trials, paired, no baseline", law, 20, FEW, studies)
-        yield Cell("verdicts on all trials, independent", law, 20, FEW, studies, paired=False)
-    yield Cell("verdicts on the best tenth, paired", NORMAL, 100, FEW, studies)
+    for law in (NORMAL, AT_CAP, RESAMPLED[1], WIDER):
+        yield Cell("across tasks: signed ranks", law, 12, FEW, studies, tasks=3)
+    yield Cell("verdicts on all trials, paired", NORMAL, 12, FEW, studies)
+    yield Cell("verdicts on all trials, paired, no baseline", AT_CAP, 12, FEW, studies)
+    yield Cell("verdicts on all trials, independent", NORMAL, 12, FEW, studies, paired=False)
+    yield Cell("verdicts on the best tenth, paired", NORMAL, 100, FEW, max(1, studies // 2))
     for shifted in (0, FEW - 2, FEW - 1):
-        for n, procedure in ((20, "best set: all trials"), (100, "best set: best tenth")):
-            yield Cell(procedure, NORMAL, n, FEW, studies, True, 0.25 if shifted else 0.0, shifted)
+        yield Cell("best set: all trials", NORMAL, 12, FEW, studies, True, 0.25 if shifted else 0.0, shifted)
+    yield Cell("best set: best tenth", NORMAL, 100, FEW, max(1, studies // 2))
