@@ -21,9 +21,9 @@ from ablate.analysis.paper_comparisons import FALSE_ALARMS
 from ablate.definitions.study_results import StudyResults
 from benchmarks.calibration import page
 from benchmarks.calibration.cells import COLUMNS, Cell, measure
-from benchmarks.calibration.grid import PAIRED, PAPER, grid
+from benchmarks.calibration.grid import PAIRED, grid
 from benchmarks.calibration.laws import AT_CAP, EXCHANGEABLE, HEAVY, NORMAL, draw
-from benchmarks.calibration.procedures import ERROR, FAMILY, POWER
+from benchmarks.calibration.procedures import ERROR, FAMILY, PAPER, POWER
 from benchmarks.calibration.tables import results_of
 from tests.conftest import ROOT
 

@@ -16,6 +16,7 @@ from benchmarks.calibration.laws import (
     WIDE_VARIANT,
     WIDER,
 )
+from benchmarks.calibration.procedures import IGNORING, PAPER
 
 STUDIES = 2000
 SIZES = (12, 20, 50, 100, 200)
@@ -24,7 +25,6 @@ FEW, MANY = 9, 41  # variants: the paper's, and what is the most that the exampl
 PAIRED = ("all trials: sign flips", "all trials: signed ranks")
 INDEPENDENT = ("all trials: Welch", "all trials: Mann-Whitney")
 BEST = ("best tenth: pseudo-values", True), ("best tenth: variance of order statistics", False)
-PAPER = "best tenth: the paper's Welch"
 CONFIRMED = ("confirmed: Welch, 5 against 10", "confirmed: Welch, 10 against 10")
 SUPERIORITY = "confirmed: probability better, 5 against 10"
 
@@ -33,13 +33,15 @@ def grid(studies: int = STUDIES) -> Iterator[Cell]:
     """All cells. There are fewer studies where they take long: of many trials or variants, and through the tables."""
     half, fewer, fewest = (max(1, studies // part) for part in (2, 4, 10))
     yield from _all_trials(NORMAL, FEW, studies)
-    yield from _all_trials(NORMAL, MANY, fewer)
+    yield from _all_trials(NORMAL, MANY, fewer, (12,))
     for law in (*EXCHANGEABLE[1:], *UNEQUAL):
         for n, many in ((12, studies), (20, half), (200, fewest)):
             yield from _all_trials(law, FEW, many, (n,))
-    for law in EXCHANGEABLE[1:]:  # the rank tests, which have no say in a verdict, were seen above
-        yield Cell(PAIRED[0], law, 20, MANY, fewest)
-        yield Cell(INDEPENDENT[0], law, 20, MANY, fewest, paired=False)
+    # With many variants no more of the rank tests, which have no say in a verdict.
+    for law, n in (*((NORMAL, n) for n in SIZES[1:]), *((law, 20) for law in EXCHANGEABLE[1:])):
+        many = fewer if n == 20 and law == NORMAL else fewest
+        yield Cell(PAIRED[0], law, n, MANY, many)
+        yield Cell(INDEPENDENT[0], law, n, MANY, many, paired=False)
     for variants, many in ((FEW, studies), (MANY, fewer)):
         third = (variants - 1) // 3
         yield from _all_trials(NORMAL, variants, many, (50,), 0.5, third)
@@ -49,8 +51,7 @@ def grid(studies: int = STUDIES) -> Iterator[Cell]:
     for law in (NORMAL, HEAVY):
         yield from _best_tenth(law, FEW, studies, 0.5, 1)
     yield from _all_trials(NORMAL, FEW, studies, (24,), 0.5, 1)
-    for procedure in INDEPENDENT:  # what is lost where the pairs are not used
-        yield Cell(procedure, NORMAL, 24, FEW, studies, paired=True, shift=0.5, shifted=1)
+    yield Cell(IGNORING, NORMAL, 24, FEW, studies, True, 0.5, 1)  # what is lost where the pairs are not used
     for law in (NORMAL, HEAVY, WIDE_VARIANT, WIDE_REFERENCE):
         for procedure in CONFIRMED:
             yield Cell(procedure, law, 10, FEW, 4 * studies, paired=False)
