@@ -66,10 +66,10 @@ def summary(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Dat
     rows = []
     for (task, variant), group in groups(tables["scored_trials"], "task", "variant"):
         done = where(group, state="completed")
-        ranked = group.dropna(subset="score")
-        # Diverged trials share the baseline's score with others, so the state decides between equals.
-        ranked = ranked.assign(_loss=ranked["score"] * results.signs(ranked))
-        ranked = ranked.sort_values(["_loss", "state", "index"])
+        ranked = group[group["state"].isin(["completed", "diverged"])]
+        # Many share the baseline's score: what they measured decides between them, and diverged ones come last.
+        losses = {"_loss": ranked["score"] * results.sign(task), "_raw": ranked["test"] * results.sign(task)}
+        ranked = ranked.assign(**losses).sort_values(["_loss", "state", "_raw", "index"])
         middle = ranked.iloc[(len(ranked) - 1) // 2 :] if len(ranked) else ranked
         row: dict[str, object] = {"task": task, "variant": variant}
         row |= {state: len(where(group, state=state)) for state in STATES}

@@ -33,6 +33,7 @@ class StudyOptions(TypedDict, total=False):
     executor: str
     tracking_uri: str
     log_trials: str
+    equivalence_margin: float
     storage: str
     results: str | Path
     data: Mapping[str, str | Path]
