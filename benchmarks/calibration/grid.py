@@ -35,11 +35,11 @@ def grid(studies: int = STUDIES) -> Iterator[Cell]:
     yield from _all_trials(NORMAL, FEW, studies)
     yield from _all_trials(NORMAL, MANY, fewer, (12,))
     for law in (*EXCHANGEABLE[1:], *UNEQUAL):
-        for n, many in ((12, studies), (20, half), (200, fewest)):
+        for n, many in ((12, studies), (20, half), (200, fewer)):
             yield from _all_trials(law, FEW, many, (n,))
     # With many variants no more of the rank tests, which have no say in a verdict.
     for law, n in (*((NORMAL, n) for n in SIZES[1:]), *((law, 20) for law in EXCHANGEABLE[1:])):
-        many = fewer if n == 20 and law == NORMAL else fewest
+        many = studies if n == 20 else fewest
         yield Cell(PAIRED[0], law, n, MANY, many)
         yield Cell(INDEPENDENT[0], law, n, MANY, many, paired=False)
     for variants, many in ((FEW, studies), (MANY, fewer)):
