@@ -273,14 +273,14 @@ def logged(client: MlflowClient, experiment: str, log_trials: str, trials: list[
 def test_the_option_says_which_trials_are_runs_whatever_it_was_before(client: MlflowClient) -> None:
     experiment = client.create_experiment("s")
     trials = example_trials()
-    better = {**trials[0][0], "index": 2, "validation": 8.25}
+    better = {**trials[0][0], "index": 8, "validation": 8.25}
     trials.append((better, trials[0][1]))
-    everything, best = {f"music/{row['variant']}/{row['index']}" for row, _ in trials}, {"music/V/2", "music/SRN/1"}
+    everything, best = {f"music/{row['variant']}/{row['index']}" for row, _ in trials}, {"music/V/8", "music/SRN/1"}
     wanted = {"none": set(), "best": best, "all": everything}
     for log_trials in ("none", "best", "all", "best", "none", "all", "none"):
         assert logged(client, experiment, log_trials, trials) == wanted[log_trials]
-    best_of_more = [*trials, ({**better, "index": 3, "validation": 8.0}, [])]
-    assert logged(client, experiment, "best", best_of_more) == {"music/V/3", "music/SRN/1"}
+    best_of_more = [*trials, ({**better, "index": 9, "validation": 8.0}, [])]
+    assert logged(client, experiment, "best", best_of_more) == {"music/V/9", "music/SRN/1"}
 
 
 @pytest.mark.parametrize("log_trials", ["best", "none"])

@@ -43,6 +43,7 @@ class TrialRunner:
         row = {
             **_empty_row(plan, trial),
             "state": outcome.state,
+            "stop_reason": outcome.stop_reason,
             "validation": outcome.validation,
             "test": outcome.test,
             "best_epoch": outcome.best_epoch,
@@ -82,6 +83,8 @@ def _empty_row(plan: StudyPlan, trial: TrialId) -> dict[str, Any]:
         "variant": trial.variant,
         "index": trial.index,
         **plan.hyperparameters(trial),
-        **dict.fromkeys(("validation", "test", "best_epoch", "epochs", "parameters", "seconds", "reason")),
+        **dict.fromkeys(
+            ("stop_reason", "validation", "test", "best_epoch", "epochs", "parameters", "seconds", "reason")
+        ),
         "backend": plan.backends.get(trial.variant),
     }

@@ -25,15 +25,22 @@ _KEY_COLUMNS = (
 )
 TRIAL_COLUMNS = (
     *_KEY_COLUMNS,
-    Column("state", "str", "completed, diverged (a loss was not finite) or failed (an exception, a killed worker)"),
+    Column(
+        "state", "str", "completed, diverged (no validation score was finite) or failed (an exception, a killed worker)"
+    ),
     Column("hidden_size", "Int64", "units of a layer"),
     Column("learning_rate", "float64", "of the optimiser, as drawn; sgd multiplies it by (1 - momentum)"),
     Column("momentum", "float64", "of the optimiser, as drawn"),
     Column("input_noise", "float64", "standard deviation of the noise on the inputs"),
     Column("validation", "float64", "validation score at the best epoch, in the task's unit; empty if diverged"),
-    Column("test", "float64", "test score at the best epoch by validation, in the task's unit; empty if diverged"),
+    Column("test", "float64", "test score at the best epoch by validation, in the task's unit; empty if not finite"),
     Column("best_epoch", "Int64", "the epoch with the best validation score, from 1"),
     Column("epochs", "Int64", "epochs that were run"),
+    Column(
+        "stop_reason",
+        "str",
+        "why it stopped: epochs (all were run), patience, or not finite (a loss; the best epoch counts)",
+    ),
     Column("parameters", "Int64", "weights of the whole network"),
     Column("seconds", "float64", "wall time"),
     Column("backend", "str", "what ran the cell: cpu (compiled) or reference"),

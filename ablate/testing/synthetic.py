@@ -74,6 +74,9 @@ def unusual_results() -> dict[str, StudyResults]:
         "only diverged trials": without_scores(ordinary, "diverged"),
         "only failed trials": without_scores(ordinary, "failed"),
         "constant scores": replace(ordinary, trials=_completed(trials, 8.5)),
+        "test scores missing": replace(
+            ordinary, trials=trials.assign(test=trials["test"].where(trials["index"] % 2 == 0))
+        ),
         "reference missing": synthetic_results(variants=("NFG", "NP"), trials=12),
         "tasks and variants unannounced": replace(ordinary, tasks=[], variants=[]),
     }

@@ -74,7 +74,9 @@ def example_trials() -> list[tuple[Row, Curve]]:
     """Trials in every state, with scores that are missing and curves that are not finite."""
     return [
         (_row("V", 0, "completed", 8.5), [(1, 9.0, 9.25), (2, 8.75, 8.5)]),
-        (_row("V", 1, "diverged", None), [(1, 9.0, 9.25), (2, math.nan, math.nan)]),
+        (_row("V", 1, "diverged", None), [(1, 9.0, math.nan)]),
+        ({**_row("V", 2, "completed", 9.25), "stop_reason": "not finite"}, [(1, 9.0, 9.25), (2, math.nan, math.nan)]),
+        ({**_row("V", 3, "completed", 9.5), "test": None}, [(1, 9.0, 9.5)]),
         (_row("SRN", 0, "failed", None), []),
         (_row("SRN", 1, "completed", 1e-300), [(1, 1e300, 1e-300)]),
     ]
@@ -86,7 +88,7 @@ def _row(variant: str, index: int, state: str, validation: float | None) -> Row:
     row |= {"hidden_size": 20, "learning_rate": 1e-4, "momentum": 0.9, "input_noise": 0.5, "seconds": 1.5}
     if state == "failed":
         return row | {"reason": "ValueError: a reason"}
-    row |= {"epochs": 2, "parameters": 1234}
+    row |= {"epochs": 2, "parameters": 1234, "stop_reason": "not finite" if state == "diverged" else "epochs"}
     if state == "completed":
         row |= {"validation": validation, "test": 8.0, "best_epoch": 1}
     return row

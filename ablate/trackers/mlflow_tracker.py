@@ -184,8 +184,7 @@ class MlflowTracker:
             **{key: str(row[key]) for key in ("task", "variant", "index", "state", "backend")},
             "seed": str(self._metadata["configuration"]["seed"]),
         }
-        if row["reason"]:
-            tags["reason"] = str(row["reason"])[:5000]
+        tags |= {key: str(row[key])[:5000] for key in ("stop_reason", "reason") if row[key]}
         run_id = self._create(f"{row['task']} {row['variant']} #{row['index']}", {KIND: "trial", **tags}, start).run_id
         metrics = [Metric(key, float(row[key]), end, 0) for key in METRICS if finite(row[key])]
         for epoch, *scores in curve:

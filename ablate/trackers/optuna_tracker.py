@@ -23,10 +23,18 @@ from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
 from ablate.trackers.tracker import Row
 
-# A diverged trial is a result that ranks last; Optuna calls a trial that was stopped early "pruned".
+# A diverged trial is a result, without a value, that ranks last; Optuna calls a trial without a value "pruned".
 STATES = {"completed": TrialState.COMPLETE, "diverged": TrialState.PRUNED, "failed": TrialState.FAIL}
 STUDY_ID = "ablate.study_id"  # the attribute that says which study made an Optuna study
-COPIED = ("test", "best_epoch", "epochs", "parameters", "seconds", "reason")  # columns kept as attributes
+COPIED = (
+    "test",
+    "best_epoch",
+    "epochs",
+    "parameters",
+    "seconds",
+    "stop_reason",
+    "reason",
+)  # columns kept as attributes
 
 
 def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str], None]) -> OptunaTracker:

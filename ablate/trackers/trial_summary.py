@@ -19,16 +19,16 @@ def summarise(rows: Sequence[Row], direction: str) -> dict[str, float]:
     """The numbers of one task and variant; one that is not known is left out.
 
     - `best_validation`, `best_test`: of the completed trial with the best validation score, the honest choice.
-    - `median_validation`, `median_test`: of the trial in the middle by test score, diverged ones last; with an even
-      number the better of the middle two.
+    - `median_validation`, `median_test`: of the trial in the middle by test score, those without one last; with an
+      even number the better of the middle two.
     - `completed`, `diverged`, `failed`: trials in each state. `total_seconds`: of all trials.
 
     Args:
         direction: of the task's score, "minimize" or "maximize".
     """
-    completed = [row for row in rows if row["state"] == "completed" and finite(row["test"])]
-    ranked = sorted(completed, key=lambda row: _rank(row, "test", direction))
-    ranked += sorted((row for row in rows if row["state"] == "diverged"), key=lambda row: row["index"])
+    ranked = sorted((row for row in rows if finite(row["test"])), key=lambda row: _rank(row, "test", direction))
+    unscored = (row for row in rows if row["state"] != "failed" and not finite(row["test"]))
+    ranked += sorted(unscored, key=lambda row: (row["state"], row["index"]))  # completed ones before diverged ones
     chosen = {
         "best": min(filter(has_validation, rows), key=lambda row: validation_rank(row, direction), default=None),
         "median": ranked[(len(ranked) - 1) // 2] if ranked else None,
