@@ -90,6 +90,8 @@ class StudyResults:
     tasks: list[TaskMetadata]  # in the order of the study
     variants: list[VariantMetadata]
     expected_trials: int  # planned for each task and variant
+    # A row a replicate, of which `trials` has none: as there, with purpose and replicate.
+    replicates: pd.DataFrame = field(default_factory=lambda: _empty_table())
     reference: str = "V"  # the variant that all others are compared with
     command: str = ""  # what made the study
     configuration: Mapping[str, Any] = field(default_factory=dict)  # nested
@@ -142,6 +144,12 @@ class StudyResults:
         return table.sort_values(
             by, key=lambda column: column.map(ranks[str(column.name)]), kind="stable", ignore_index=True
         )
+
+
+def _empty_table() -> pd.DataFrame:
+    import pandas as pd  # slow to import
+
+    return pd.DataFrame()
 
 
 def _names(table: pd.DataFrame, column: str) -> set[str]:
