@@ -65,6 +65,11 @@ class Study:
         return self.results.samples.copy()
 
     @property
+    def replicates(self) -> pd.DataFrame:
+        """A row a replicate, which trains a trial's setting anew: as `trials`, with `purpose` and `replicate`."""
+        return self.results.replicates.copy()
+
+    @property
     def scored(self) -> pd.DataFrame:
         """The trials with `score`, by which they are compared: diverged ones have the worst of their task."""
         return self.table("scored_trials")
@@ -82,8 +87,11 @@ class Study:
         """
         return self._tables[name].copy()
 
-    def compare(self, reference: str = "V") -> pd.DataFrame:
+    def compare(self, reference: str = "") -> pd.DataFrame:
         """Every variant against one of them, by Welch's test with Holm's correction: the table "comparisons".
+
+        Args:
+            reference: the study's own if empty.
 
         Raises:
             UserError: the study has no trials of this variant.
@@ -92,6 +100,7 @@ class Study:
 
         found = [name for name in self.results.variant_order if name in set(self.results.trials["variant"])]
         spelled = {name.lower(): name for name in found}
+        reference = reference or self.results.reference
         if reference.lower() not in spelled:
             raise UserError(f"study {self.name!r} has no trials of {reference!r}; it has {', '.join(found) or 'none'}")
         return AnalysisTables(replace(self.results, reference=spelled[reference.lower()]))["comparisons"]
