@@ -90,12 +90,12 @@ class StudyResults:
     tasks: list[TaskMetadata]  # in the order of the study
     variants: list[VariantMetadata]
     expected_trials: int  # planned for each task and variant
-    # A row a replicate, of which `trials` has none: as there, with purpose and replicate.
-    replicates: pd.DataFrame = field(default_factory=lambda: _empty_table())
     reference: str = "V"  # the variant that all others are compared with
     command: str = ""  # what made the study
     configuration: Mapping[str, Any] = field(default_factory=dict)  # nested
     environment: Mapping[str, str] = field(default_factory=dict)  # versions, machine, cores, backend
+    # A row a replicate, of which `trials` has none: as there, with purpose and replicate.
+    replicates: pd.DataFrame = field(default_factory=lambda: _empty_table())
 
     @property
     def directions(self) -> dict[str, str]:
