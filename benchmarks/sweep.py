@@ -42,7 +42,8 @@ def run(out: Path) -> None:
 def _ablate(folder: Path, workers: int) -> list[str]:
     words = ["--variants", "NP", "--tasks", "music", "--trials", str(TRIALS), "--jobs", str(workers)]
     config = folder / "benchmark.toml"
-    config.write_text(f"results = {str(folder)!r}\n[training]\nepochs = {EPOCHS}\npatience = {EPOCHS}\n")
+    alone = "controls = 0\nconfirm = 0\n"  # as the loop that it is compared with
+    config.write_text(f"results = {str(folder)!r}\n{alone}[training]\nepochs = {EPOCHS}\npatience = {EPOCHS}\n")
     return [str(ROOT / "run_sweep.py"), *words, "--config", str(config), "--study", f"workers-{workers}"]
 
 

@@ -184,10 +184,16 @@ def scores() -> str:
 
 def study_tables() -> str:
     """The columns of a study's own tables."""
-    from ablate.storage.tables import CURVE_COLUMNS, SAMPLE_COLUMNS, TRIAL_COLUMNS
+    from ablate.storage.tables import CURVE_COLUMNS, REPLICATE_COLUMNS, SAMPLE_COLUMNS, TRIAL_COLUMNS
 
     parts = []
-    for file, columns in (("trials", TRIAL_COLUMNS), ("curves", CURVE_COLUMNS), ("samples", SAMPLE_COLUMNS)):
+    files = {
+        "trials": TRIAL_COLUMNS,
+        "replicates": REPLICATE_COLUMNS,
+        "curves": CURVE_COLUMNS,
+        "samples": SAMPLE_COLUMNS,
+    }
+    for file, columns in files.items():
         rows = [(code(each.name), code(each.dtype), each.meaning) for each in columns]
         parts.append(f"### {file}.csv\n\n{table(('column', 'type', 'meaning'), rows)}")
     return "\n\n".join(parts)

@@ -112,6 +112,7 @@ def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 def sweep_arguments(folder: Path, data: Path) -> list[str]:
     config = folder / "small.toml"
     config.write_text(
+        "controls = 0\nconfirm = 0\nconfirm_variants = ['all']\n\n"  # what tests of replicates ask for themselves
         "[training]\nepochs = 40\npatience = 40\nbatch_size = 2\n\n"  # long enough to be interrupted
         "[search]\nhidden_size = { low = 2, high = 6 }\nlearning_rate = { low = 1e-3, high = 1e-1 }\n",
         encoding="utf-8",

@@ -27,6 +27,8 @@ SMALL: dict[str, Any] = {
     "search": {"hidden_size": {"low": 2, "high": 6}, "learning_rate": {"low": 1e-3, "high": 1e-1}},
     "study": "s",
     "executor": "serial",
+    "controls": 0,
+    "confirm": 0,
 }
 
 

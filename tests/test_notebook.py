@@ -23,7 +23,7 @@ def test_the_notebook_goes_from_equations_to_a_verdict(
     assert not any(cell.get("outputs") for cell in notebook.cells), "outputs are not committed"
     cells = {cell.source.splitlines()[0]: cell for cell in notebook.cells}
     study = next(cell for line, cell in cells.items() if line.startswith("study = ablate.run"))
-    small = f'trials=6, data={{"music": {str(small_music)!r}}}, training={{"epochs": 2}}'
+    small = f'trials=6, controls=0, confirm=0, data={{"music": {str(small_music)!r}}}, training={{"epochs": 2}}'
     assert "trials=10" in study.source
     study.source = study.source.replace("trials=10", small)
     equations = next(cell for line, cell in cells.items() if line.startswith("@ablate.variant"))

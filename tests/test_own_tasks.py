@@ -270,7 +270,8 @@ def own(path: Path, *options: str, trials: str = "2") -> list[str]:
 def test_a_study_of_own_data_learns_goes_on_and_is_reported(sweep: Command, tmp_path: Path) -> None:
     path = write(learnable("classes"), tmp_path / "mine.csv")
     config = tmp_path / "c.toml"
-    config.write_text("[training]\nepochs = 40\noptimiser = 'adam'\n[search]\nhidden_size = 8\nlearning_rate = 0.02\n"
+    config.write_text("controls = 0\nconfirm = 0\n"
+                      "[training]\nepochs = 40\noptimiser = 'adam'\n[search]\nhidden_size = 8\nlearning_rate = 0.02\n"
                       "input_noise = 0.0\n")  # fmt: skip
     done = sweep(*own(path, "--config", str(config)), small=False)
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from ablate.plan.numerics import NUMERICS_VERSION
 from ablate.storage import stored_table
 from ablate.storage.folder import StudyFolder
 from ablate.storage.stored_table import Column, StoredTable
-from ablate.storage.tables import StudyTables
+from ablate.storage.tables import TRIAL_COLUMNS, StudyTables
 from tests.conftest import ROOT, Command
 
 COLUMNS = (Column("name", "str", ""), Column("step", "int64", ""), Column("value", "float64", ""))
@@ -104,8 +104,8 @@ def older(folder: Path) -> None:
         assert new in config
         config = config.replace(new, old)
     (folder / "config.toml").write_text(config.replace('executor = "local"\n', "").replace('executor = "serial"\n', ""))
-    trials = folder / "trials.csv"
-    trials.write_text(trials.read_text().replace(",backend,", ",engine,"))
+    trials = pd.read_csv(folder / "trials.csv").drop(columns="stop_reason").rename(columns={"backend": "engine"})
+    trials.to_csv(folder / "trials.csv", index=False)
 
 
 def test_a_study_of_an_older_version_is_reported_and_not_continued(study: Path, sweep: Command, tmp_path: Path) -> None:
@@ -116,12 +116,14 @@ def test_a_study_of_an_older_version_is_reported_and_not_continued(study: Path, 
     tables = {file.name: file.read_bytes() for file in folder.glob("*.csv")}
     refused = sweep("--trials", "9")
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
-    assert "study 's' holds numbers of version 1, and this is version 2" in refused.stderr
+    assert f"study 's' holds numbers of version 1, and this is version {NUMERICS_VERSION}" in refused.stderr
     assert "--report-only" in refused.stderr
     assert sweep("--report-only", "--study", "s", small=False).returncode == 0
     assert (folder / "report" / "index.html").exists()
     assert {file.name: file.read_bytes() for file in folder.glob("*.csv")} == tables
-    assert set(StudyTables(folder).trials()["backend"]) == {"cpu"}
+    trials = StudyTables(folder).trials()
+    assert set(trials["backend"]) == {"cpu"} and trials["stop_reason"].isna().all()
+    assert list(trials.columns) == [column.name for column in TRIAL_COLUMNS]
 
 
 def test_a_study_of_a_newer_version_is_left_to_it(study: Path, tmp_path: Path) -> None:

@@ -173,7 +173,8 @@ def test_a_setting_out_of_range_is_told_before_anything_is_written(sweep: Comman
 
 def test_a_dry_run_says_how_long_the_study_takes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As long as its trials together, each as long as the one that was measured, and what is measured is said."""
-    options = ("--variants", "V", "--trials", "5000", "--dry-run", "--jobs", "1")
+    alone = ("--controls", "0", "--confirm", "0")
+    options = ("--variants", "V", "--trials", "5000", *alone, "--dry-run", "--jobs", "1")
     assert main(words(folder, *options)) == 0
     said = capsys.readouterr().out
     unit = {"s": 1, "min": 60, "h": 3600, "days": 86400}

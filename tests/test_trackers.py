@@ -19,10 +19,11 @@ from optuna.storages.journal import JournalFileBackend
 
 from ablate.analysis import AnalysisTables
 from ablate.definitions.study_results import StudyResults, TaskMetadata
+from ablate.plan.random_streams import TrialId
 from ablate.plan.search_space import GREFF_SEARCH_SPACE
 from ablate.storage.folder import StudyFolder
 from ablate.storage.results import load_results
-from ablate.storage.tables import Curve, StudyTables
+from ablate.storage.tables import Curve, StudyTables, trial_id
 from ablate.testing.trackers import Held, check_tracker, example_trials
 from ablate.trackers.optuna_tracker import OptunaTracker, open_storage
 from ablate.trackers.tracker import Row
@@ -173,7 +174,7 @@ def optuna_held(storage: BaseStorage, study: str = "s", without: str = "") -> He
         if name != study or summary.study_name == without:
             continue
         for trial in optuna.load_study(study_name=summary.study_name, storage=storage).get_trials():
-            key = (task, variant, trial.user_attrs["index"])
+            key = TrialId(task, variant, trial.user_attrs["index"])
             assert key not in held
             state = {"COMPLETE": "completed", "PRUNED": "diverged", "FAIL": "failed"}[trial.state.name]
             held[key] = (state, trial.value if state == "completed" else None)
@@ -209,7 +210,7 @@ def test_the_optuna_tracker_keeps_to_the_contract(kind: str, tmp_path: Path) -> 
             held |= optuna_held(open_storage(place), name, without=theirs)
         return held
 
-    check_tracker(open_tracker, read)
+    check_tracker(open_tracker, read, holds_replicates=False)
     if not journal:
         (kept,) = optuna.load_study(study_name=theirs, storage=open_storage(place)).get_trials()
         assert kept.value == 1.0, "another study's trials were touched"
@@ -219,9 +220,12 @@ def mlflow_held(client: MlflowClient, experiment: str) -> Held:
     held: Held = {}
     for run in client.search_runs([experiment]):
         if "ablate.trial" in run.data.tags:
-            task, variant, index = run.data.tags["ablate.trial"].split("/")
-            assert (task, variant, int(index)) not in held and run.info.status in ("FINISHED", "FAILED")
-            held[task, variant, int(index)] = run.data.tags["state"], run.data.metrics.get("validation")
+            tags = run.data.tags
+            place = tags["task"], tags["variant"], int(tags["index"]), tags["purpose"], int(tags.get("replicate", 0))
+            trial = TrialId(*place)
+            assert tags["ablate.trial"] == str(trial) and run.info.status in ("FINISHED", "FAILED")
+            assert trial not in held
+            held[trial] = tags["state"], run.data.metrics.get("validation")
     return held
 
 
@@ -255,7 +259,7 @@ def test_a_run_that_a_kill_left_half_written_is_written_anew(client: MlflowClien
     tracker.repair(trials)
     tracker.close(None)
     held = mlflow_held(client, experiment)
-    assert held == {(row["task"], row["variant"], row["index"]): (row["state"], row["validation"]) for row, _ in trials}
+    assert held == {trial_id(row): (row["state"], row["validation"]) for row, _ in trials}
 
 
 def logged(client: MlflowClient, experiment: str, log_trials: str, trials: list[tuple[Row, Curve]]) -> set[str]:
@@ -267,20 +271,20 @@ def logged(client: MlflowClient, experiment: str, log_trials: str, trials: list[
     assert {run.info.status for run in found} <= {"KILLED", "FINISHED", "FAILED"}
     kinds = [run.data.tags["kind"] for run in found]
     assert (kinds.count("study"), kinds.count("variant")) == (1, len({row["variant"] for row, _ in trials}))
-    return {run.data.tags["ablate.trial"] for run in found if run.data.tags["kind"] == "trial"}
+    return {run.data.tags["ablate.trial"] for run in found if run.data.tags["kind"] in ("trial", "replicate")}
 
 
 def test_the_option_says_which_trials_are_runs_whatever_it_was_before(client: MlflowClient) -> None:
     experiment = client.create_experiment("s")
     trials = example_trials()
-    better = {**trials[0][0], "index": 2, "validation": 8.25}
+    better = {**trials[0][0], "index": 8, "validation": 8.25}
     trials.append((better, trials[0][1]))
-    everything, best = {f"music/{row['variant']}/{row['index']}" for row, _ in trials}, {"music/V/2", "music/SRN/1"}
+    everything, best = {str(trial_id(row)) for row, _ in trials}, {"music/V/8", "music/SRN/1"}
     wanted = {"none": set(), "best": best, "all": everything}
     for log_trials in ("none", "best", "all", "best", "none", "all", "none"):
         assert logged(client, experiment, log_trials, trials) == wanted[log_trials]
-    best_of_more = [*trials, ({**better, "index": 3, "validation": 8.0}, [])]
-    assert logged(client, experiment, "best", best_of_more) == {"music/V/3", "music/SRN/1"}
+    best_of_more = [*trials, ({**better, "index": 9, "validation": 8.0}, [])]
+    assert logged(client, experiment, "best", best_of_more) == {"music/V/9", "music/SRN/1"}
 
 
 @pytest.mark.parametrize("log_trials", ["best", "none"])
@@ -330,6 +334,26 @@ def test_a_study_of_the_older_layout_is_brought_to_todays(client: MlflowClient, 
     assert client.get_metric_history(found["music V #0"].info.run_id, "validation")[0].value == row["validation"]
     assert client.get_run(theirs).info.status == "RUNNING"  # nothing of others is touched
     assert len(client.get_metric_history(parent, "best_validation")) == 1  # what has not changed is not written again
+
+
+def test_replicates_are_told_apart_and_leave_the_summary_alone(client: MlflowClient) -> None:
+    trials = example_trials()
+    found = {}
+    for name, rows in {"with": trials, "without": [each for each in trials if not each[0]["replicate"]]}.items():
+        experiment = client.create_experiment(name)
+        logged(client, experiment, "all", rows)
+        found[name] = {run.info.run_name: run for run in client.search_runs([experiment])}
+    for variant in ("music V", "music SRN"):
+        assert found["with"][variant].data.metrics == found["without"][variant].data.metrics
+    new = {name: run for name, run in found["with"].items() if run.data.tags["kind"] == "replicate"}
+    assert set(new) == {
+        *("music V #0 control 1", "music V #0 control 2", "music V #7 control 1"),
+        *("music SRN #1 confirmation 1", "music SRN #1 confirmation 2"),
+    }
+    for name, run in new.items():
+        parent = found["with"][f"music {name.split()[1]}"]
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert f"{run.data.tags['purpose']} {run.data.tags['replicate']}" == name.partition("#")[2].partition(" ")[2]
 
 
 def test_a_number_that_is_no_longer_known_is_not_shown(client: MlflowClient) -> None:
@@ -434,4 +458,5 @@ def test_a_broken_tracker_is_found_out(broken: type[OptunaTracker], tmp_path: Pa
                 open_storage(file), "s", "id-1", GREFF_SEARCH_SPACE, {"music": "minimize"}, owns_storage=True
             ),
             lambda: optuna_held(open_storage(file)),
+            holds_replicates=False,
         )

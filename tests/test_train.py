@@ -11,17 +11,20 @@ import pytest
 import torch
 
 from ablate.cell.backend import make_layer
-from ablate.definitions.dataset import TargetPosition
+from ablate.definitions.dataset import Dataset, TargetPosition
+from ablate.definitions.task import Task
 from ablate.definitions.variant import VARIANTS
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.study_plan import TaskConfig
 from ablate.plan.training_config import TrainingConfig
 from ablate.testing.learning import SCALES, SCALES_TASK
+from ablate.training import trial
 from ablate.training.batches import Batch, BatchLoader
 from ablate.training.losses import COMPILED, MetricSum, loss_and_errors
 from ablate.training.network import Network
 from ablate.training.optimiser import make_optimiser
 from ablate.training.parameters import Parameters
+from ablate.training.text_sampling import sample_text
 from ablate.training.trial import Outcome, run_trial
 
 SETTINGS = {"hidden_size": 12, "learning_rate": 0.02, "momentum": 0.5, "input_noise": 0.0}
@@ -59,13 +62,66 @@ def test_training_stops_without_progress() -> None:
     outcome = run(training=TrainingConfig(epochs=60, patience=3), learning_rate=5.0)
     assert outcome.best_epoch is not None
     assert outcome.epochs == outcome.best_epoch + 3 < 60
+    assert outcome.stop_reason == "patience"
 
 
-def test_a_loss_that_is_not_finite_ends_the_trial() -> None:
+def test_a_trial_without_a_finite_validation_score_is_diverged() -> None:
     outcome = run("NOAF", learning_rate=1e36)
-    assert outcome.state == "diverged"
+    assert (outcome.state, outcome.stop_reason) == ("diverged", "not finite")
     assert math.isnan(outcome.test) and math.isnan(outcome.validation) and outcome.best_epoch is None
-    assert outcome.epochs == len(outcome.curve) < 5
+    assert outcome.epochs == len(outcome.curve) == 1
+
+
+@pytest.mark.parametrize("variant", ["NOAF", "SRN"])
+def test_a_trial_whose_loss_stops_being_finite_keeps_its_best_epoch(variant: str) -> None:
+    """It scores as one that was told to stop there; the weights that are not finite leave nothing behind."""
+    found = 0
+    for seed in range(12):
+        wild = {"learning_rate": 10 ** np.random.default_rng(seed).uniform(3, 6), "momentum": 0.9, "seed": seed}
+        outcome = run(variant, training=TrainingConfig(epochs=12), **wild)
+        assert outcome.stop_reason == "not finite" or math.isfinite(outcome.curve[-1][2])
+        if outcome.stop_reason == "not finite" and outcome.best_epoch is not None:
+            found += 1
+            assert outcome.state == "completed" and outcome.epochs == len(outcome.curve)
+            short = run(variant, training=TrainingConfig(epochs=outcome.best_epoch), **wild)
+            assert (outcome.validation, outcome.test) == (short.validation, short.test)
+            assert short.stop_reason == "epochs"
+    assert found
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_scores_that_are_not_finite(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of validation alone, it ends the trial; of the test, it leaves the trial completed and without a test score."""
+    calls = []
+
+    def evaluate(network: Network, task: Task, data: Dataset, of: str) -> float:
+        calls.append(of)
+        return (
+            math.nan
+            if of == split and calls.count(of) == (3 if of == "validation" else 1)
+            else real(network, task, data, of)
+        )
+
+    whole = run(training=TrainingConfig(epochs=5))
+    real = trial.evaluate
+    monkeypatch.setattr(trial, "evaluate", evaluate)
+    outcome = run(training=TrainingConfig(epochs=5))
+    assert outcome.state == "completed"
+    if split == "validation":
+        assert (outcome.stop_reason, outcome.epochs, outcome.best_epoch) == ("not finite", 3, 2)
+        assert math.isfinite(outcome.test)
+    else:
+        assert math.isnan(outcome.test)
+        assert (outcome.validation, outcome.curve) == (whole.validation, whole.curve)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf, 1e38])
+def test_a_text_of_a_network_that_is_not_finite_ends(poison: float) -> None:
+    network = make_network()
+    network.initialise(RandomStreams(0, TrialId("text", "V", 0)), TrainingConfig(), 11)
+    network.parameters.flat.fill_(poison)
+    text = sample_text(network, [chr(40 + k) for k in range(88)], np.random.default_rng(0), 30, 0.5)
+    assert 1 <= len(text) <= 30
 
 
 @pytest.mark.parametrize(

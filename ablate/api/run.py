@@ -25,6 +25,10 @@ class StudyOptions(TypedDict, total=False):
     tasks: Names
     tasks_from: str | Path | Sequence[str | Path]
     trials: int
+    reference: str
+    controls: int
+    confirm: int
+    confirm_variants: Names
     paired: bool
     seed: int
     study: str

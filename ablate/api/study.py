@@ -66,6 +66,11 @@ class Study:
         return self.results.samples.copy()
 
     @property
+    def replicates(self) -> pd.DataFrame:
+        """A row a replicate, which trains a trial's setting anew: as `trials`, with `purpose` and `replicate`."""
+        return self.results.replicates.copy()
+
+    @property
     def scored(self) -> pd.DataFrame:
         """The trials with `score`, by which they are compared: no worse than the baseline, which diverged ones have."""
         return self.table("scored_trials")

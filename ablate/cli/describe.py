@@ -18,6 +18,7 @@ from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
 from ablate.execution.estimate import MEASURED_VARIANT, estimate_seconds
 from ablate.plan.config import Config
+from ablate.plan.confirmation import most_confirmation_trials, replicates
 from ablate.plan.presets import PRESETS
 from ablate.plan.study_plan import StudyPlan
 from ablate.plan.tasks import known_tasks, made_from_data
@@ -178,7 +179,7 @@ def dry_run(plan: StudyPlan) -> str:
     """The plan: what would be trained, with what each trial draws."""
     config = plan.config
     names = [variant.name for variant in plan.variants]
-    trials = plan.trials()
+    trials = [trial for trial in plan.trials() if not trial.replicate]
     training = config.training
     lines = [
         f"study {config.study_name!r} in {config.folder}, preset {config.preset}, seed {config.seed}",
@@ -186,6 +187,7 @@ def dry_run(plan: StudyPlan) -> str:
         f"(tasks x variants x trials each), on {config.workers} workers",
         f"tasks: {', '.join(task.name for task in plan.tasks)}",
         f"variants: {', '.join(names)}",
+        *_replicates(plan),
         f"training: at most {training.epochs} epochs, patience {training.patience}, {training.optimiser}, "
         f"{training.batch_size} sequence{'s' if training.batch_size > 1 else ''} an update",
         *(f"  {name}: {own}" for name, own in _own_settings(plan).items()),
@@ -225,6 +227,20 @@ def _budget(plan: StudyPlan) -> str:
         f"budget: {n} trials a variant find {reach}, in four of five studies with {comparisons} "
         f"comparison{'s' if comparisons > 1 else ''} a task; {needed} trials{assumed}"
     )
+
+
+def _replicates(plan: StudyPlan) -> list[str]:
+    """What the search's trials are compared with, and how many replicates are trained besides."""
+    controls = sum(trial.purpose == "control" for trial in plan.trials())
+    missing = "" if plan.has_reference else ", which is not among them, so that nothing is compared"
+    lines = [f"reference: {plan.reference}{missing}"]
+    if controls:
+        lines += [f"controls: {controls} more trials of {plan.reference}, {plan.config.controls} at every index"]
+    if counts := replicates(plan):
+        names = ", ".join(f"{name} {count}" for name, count in counts.items())
+        most = len(most_confirmation_trials(plan))
+        lines += [f"confirmation: at most {most} more trials, the best setting of each anew on each task: {names}"]
+    return lines
 
 
 def _own_settings(plan: StudyPlan) -> dict[str, str]:

@@ -64,6 +64,18 @@ def make_parser() -> argparse.ArgumentParser:
         "--preset", metavar="NAME", help="'default' (ten minutes), 'paper' (Greff's), 'smoke' (a minute)"
     )
     study.add_argument("--config", type=Path, metavar="FILE", help="a TOML file; the command line goes over it")
+    study.add_argument(
+        "--reference", metavar="NAME", help="the variant that all others are compared with; V by default"
+    )
+    study.add_argument(
+        "--controls", type=int, metavar="K", help="replicates of the reference at every index, as negative controls"
+    )
+    study.add_argument(
+        "--confirm", type=int, metavar="K", help="replicates of each variant's best setting, after the search"
+    )
+    study.add_argument(
+        "--confirm-variants", metavar="NAMES", help="the variants that --confirm trains anew; all by default"
+    )
     study.add_argument("--seed", type=int, metavar="N", help="the study's seed, which all draws come from")
     study.add_argument(
         "--data",

@@ -17,6 +17,7 @@ from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
 from ablate.execution.processes import configure_torch, exit_with_parent, limit_library_threads
 from ablate.plan.config import Config
+from ablate.plan.confirmation import most_confirmation_trials
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan, make_plan
 
@@ -48,20 +49,29 @@ def estimate_seconds(plan: StudyPlan) -> tuple[float, dict[str, Costs]]:
         raise
     except Exception as error:
         raise UserError(f"the time cannot be measured: {type(error).__name__}: {error}") from None
-    total = 0.0
+    return total_seconds(plan, sizes, costs), costs
+
+
+def total_seconds(plan: StudyPlan, sizes: dict[str, int], costs: dict[str, Costs]) -> float:
+    """Seconds of one core for the whole plan, its controls and as much as its confirmation can come to.
+
+    Args:
+        sizes: the size of the input, by task.
+        costs: what was measured of V, by task, from the smallest hidden size to the largest.
+    """
+
+    def seconds(trial: TrialId, N: int) -> float:
+        known, M = costs[trial.task], sizes[trial.task]
+        logarithm = np.interp(math.log(N), [math.log(size) for size, _ in known], [math.log(cost) for _, cost in known])
+        operations = _operations(VARIANTS[trial.variant], M, N) / _operations(VARIANTS[MEASURED_VARIANT], M, N)
+        return math.exp(logarithm) * operations
+
     trials = plan.trials()
     looked_at = _sample_of(trials)
-    for trial in looked_at:
-        N = int(plan.hyperparameters(trial)["hidden_size"])
-        known = costs[trial.task]
-        logarithm = np.interp(math.log(N), [math.log(size) for size, _ in known], [math.log(cost) for _, cost in known])
-        M = sizes[trial.task]
-        total += (
-            math.exp(logarithm)
-            * _operations(VARIANTS[trial.variant], M, N)
-            / _operations(VARIANTS[MEASURED_VARIANT], M, N)
-        )
-    return total * len(trials) / len(looked_at), costs
+    search = sum(seconds(trial, int(plan.hyperparameters(trial)["hidden_size"])) for trial in looked_at)
+    # Which settings will be the best is not known; they are often large, so the largest stands for them.
+    confirmation = sum(seconds(trial, costs[trial.task][-1][0]) for trial in most_confirmation_trials(plan))
+    return search * len(trials) / len(looked_at) + confirmation
 
 
 def _sample_of(trials: list[TrialId]) -> list[TrialId]:

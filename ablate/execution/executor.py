@@ -18,8 +18,8 @@ class TrialResult:
     """An ended trial."""
 
     trial: TrialId
-    row: dict[str, Any]  # by the columns of trials.csv
-    curve: list[tuple[int, float, float]] = field(default_factory=list)  # epoch, train, validation
+    row: dict[str, Any]  # by the columns of replicates.csv, which has those of trials.csv
+    curve: list[tuple[int, float, float]] = field(default_factory=list)  # epoch, train, validation; of no replicate
     sample: str = ""  # text that the network wrote
     traceback: str = ""  # of a failed trial
 
@@ -28,7 +28,7 @@ class Executor(Protocol):
     """Runs trials of one plan. `ablate.testing.executors` holds the tests that every executor passes."""
 
     def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
-        """Run the trials and give each one's result once, in any order.
+        """Run the trials and give each one's result once, in any order. It may be called again when all have ended.
 
         A trial that raises an exception, or whose process dies, comes back as failed; the others go on.
 

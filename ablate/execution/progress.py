@@ -17,6 +17,7 @@ from rich.text import Text
 from ablate.plan.random_streams import TrialId
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
+_Place = tuple[str, str, str]  # task, variant, and for replicates what they are for
 FEWEST = 5  # trials that must have ended before the time left is told
 
 
@@ -55,10 +56,8 @@ class ProgressDisplay:
     def __init__(self, trials: list[TrialId], directions: Mapping[str, str] | None = None, stream: Any = None) -> None:
         """Args: directions: by task, `maximize` where a higher score is better."""
         self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
-        self._counts: dict[tuple[str, str], _TrialCounts] = {}
-        for trial in trials:
-            better = max if (directions or {}).get(trial.task) == "maximize" else min
-            self._counts.setdefault((trial.task, trial.variant), _TrialCounts(better=better)).total += 1
+        self._directions = directions or {}
+        self._counts = self._rows_of(trials)
         one = next(iter(self._counts.values()), _TrialCounts())
         self._all = _TrialCounts(total=len(trials), better=one.better)  # its best is only shown where there is one task
         self._live: Live | None = None
@@ -89,11 +88,24 @@ class ProgressDisplay:
             end = "\r" if self._console.is_terminal and done < total else "\n"
             self._console.print(f"{what}: {done}/{total}", end=end, markup=False)
 
+    def _rows_of(self, trials: list[TrialId]) -> dict[_Place, _TrialCounts]:
+        rows: dict[_Place, _TrialCounts] = {}
+        for trial in trials:
+            better = max if self._directions.get(trial.task) == "maximize" else min
+            rows.setdefault(_place(trial), _TrialCounts(better=better)).total += 1
+        return rows
+
+    def expect(self, purpose: str, trials: list[TrialId]) -> None:
+        """Count these in the place of those of this purpose that were given before, of which none has ended yet."""
+        others = {place: count for place, count in self._counts.items() if place[2] != purpose}
+        self._counts = others | self._rows_of(trials)  # at once, since the display reads it from a thread of its own
+        self._all.total = sum(count.total for count in self._counts.values())
+
     def add_earlier(self, trial: TrialId, state: str, validation: float | None) -> None:
         """Count a trial that an earlier run of the command has finished."""
-        self._counts[trial.task, trial.variant].add(state, validation)
+        self._counts[_place(trial)].add(state, validation)
         # Scores of different tasks do not compare, so that a total of several has no best.
-        self._all.add(state, validation if len({task for task, _ in self._counts}) == 1 else None)
+        self._all.add(state, validation if len({task for task, *_ in self._counts}) == 1 else None)
 
     def add(self, trial: TrialId, state: str, validation: float | None) -> None:
         """Count a trial that has just ended."""
@@ -123,19 +135,25 @@ class ProgressDisplay:
             table.add_column(name, justify=justify)  # type: ignore[arg-type]
         for name in ("failed", "diverged", "best validation"):
             table.add_column(name, justify="right")
-        for (task, variant), count in self._shown():
-            table.add_row(task, variant, *count.table_cells())
+        for (task, variant, purpose), count in self._shown():
+            table.add_row(task, f"{variant} {purpose}".rstrip(), *count.table_cells())
         return Group(table, Text(f"{self._all.summary()}  {self._left()}"))
 
-    def _shown(self) -> list[tuple[tuple[str, str], _TrialCounts]]:
-        """Every task and variant, or, where the terminal is too small for them, every task."""
+    def _shown(self) -> list[tuple[_Place, _TrialCounts]]:
+        """Every row, or, where the terminal is too small for them, every task."""
         if len(self._counts) <= self._console.size.height - 5:
             return list(self._counts.items())
-        by_task: dict[tuple[str, str], _TrialCounts] = {}
-        for (task, _), count in self._counts.items():
-            total = by_task.setdefault((task, "all"), _TrialCounts(better=count.better))
+        by_task: dict[_Place, _TrialCounts] = {}
+        for (task, *_), count in self._counts.items():
+            total = by_task.setdefault((task, "all", ""), _TrialCounts(better=count.better))
             for name in ("total", "done", "failed", "diverged"):
                 setattr(total, name, getattr(total, name) + getattr(count, name))
             bests = [best for best in (total.best, count.best) if best is not None]
             total.best = count.better(bests) if bests else None
         return list(by_task.items())
+
+
+def _place(trial: TrialId) -> _Place:
+    """The row in which a trial is counted: each control stands beside the variants, as one more of them."""
+    purpose = {"search": "", "control": f"control {trial.replicate}"}.get(trial.purpose, trial.purpose)
+    return trial.task, trial.variant, purpose

@@ -13,6 +13,7 @@ from ablate.execution.executor import check_executor_name, make_executor
 from ablate.execution.processes import stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
 from ablate.plan.config import Config
+from ablate.plan.confirmation import confirmation_trials, most_confirmation_trials
 from ablate.plan.numerics import NUMERICS_VERSION
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
@@ -20,8 +21,9 @@ from ablate.plan.tasks import made_from_data
 from ablate.storage.folder import StudyFolder
 from ablate.storage.metadata import merge_metadata, study_metadata
 from ablate.storage.results import load_results
-from ablate.storage.tables import trial_ids
+from ablate.storage.tables import trial_id
 from ablate.trackers.background import BackgroundTrackers
+from ablate.trackers.tracker import Row
 
 ENDED = ("completed", "diverged")  # results; a failed trial is run again by the next command
 
@@ -33,9 +35,12 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
         UserError: bad data, a folder that cannot be used, a storage that cannot be opened; nothing was written.
         KeyboardInterrupt: by Ctrl-C or a signal to terminate; what is finished is kept.
     """
+    folder = StudyFolder(Path(plan.config.results), plan.config.study_name)
+    if folder.exists and not fresh and not plan.config.reference:  # a command that names none leaves it as it is
+        plan = replace(plan, config=replace(plan.config, reference=folder.reference))
     config = plan.config
-    folder = StudyFolder(Path(config.results), config.study_name)
-    progress = ProgressDisplay(plan.trials(), {task.name: task.direction for task in plan.tasks})
+    expected = [*plan.trials(), *most_confirmation_trials(plan)]
+    progress = ProgressDisplay(expected, {task.name: task.direction for task in plan.tasks})
     if folder.exists and not fresh:
         check_numerics_version(folder)  # both before the data is parsed, which may take a while
         folder.compare(config)
@@ -55,26 +60,36 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
         if not fresh:
             check_continuation(folder, metadata)
         folder.open(config, fresh)
+        same_reference = folder.reference == plan.reference
         metadata["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
         folder.write_metadata(merge_metadata(folder.metadata(), metadata))
         folder.tables.compact()
-        missing = _missing(plan, folder)
-        if not missing and folder.report_is_current:
-            progress.print_line(f"study {folder.name!r} is complete: {len(plan.trials())} trials; nothing to train")
+        if plan.reference not in folder.metadata()["variants"]:
+            progress.print_line(
+                f"the reference {plan.reference} is not among the variants, so that nothing is compared: "
+                "add it to --variants, or name another by --reference"
+            )
+        wanted, ended = _wanted(plan, folder), _ended(folder)
+        missing = [trial for trial in wanted if trial not in ended]
+        if not missing and same_reference and folder.report_is_current:
+            progress.print_line(f"study {folder.name!r} is complete: {len(wanted)} trials; nothing to train")
             progress.print_line(f"report: {folder.report_file}")
             return 0
         for maker in made_from_data():
             for note in datasets[maker.name].notes if maker.name in datasets else ():
                 progress.print_line(f"{maker.name}: {note}")
+        if 0 < len(missing) < len(wanted):
+            progress.print_line(f"{len(wanted) - len(missing)} of {len(wanted)} trials are there already")
         if missing:
             plan = replace(plan, backends=choose_backends(plan, progress))
         trackers = BackgroundTrackers(folder, config, progress.print_line)
         trackers.repair(folder.tables.rows())
-        _run(plan, folder, progress, missing, trackers)
+        if missing:
+            _run(plan, folder, progress, trackers)
         report = report_study(folder)
         trackers.close(report.parent)
         progress.print_line(f"report: {report}")
-        return len(_missing(plan, folder))
+        return len(set(_wanted(plan, folder)) - set(_ended(folder)))
     finally:
         folder.unlock()
 
@@ -83,12 +98,14 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
     """Make the report again from the study's tables, which stay as they are, and repair the trackers.
 
     Raises:
-        UserError: there is no such study, or it is being run.
+        UserError: there is no such study, or it is being run, or it has no variant of the name of the new reference.
     """
     if not folder.exists:
         raise UserError(f"there is no study {folder.name!r} in {folder.results}/")
     folder.lock()
     try:
+        if config.reference:
+            folder.write_metadata({**folder.metadata(), "reference": _reference_there(folder, config.reference)})
         report = report_study(folder)
         # Where the trackers are and which trials MLflow has is this command's; what they show is the study's own.
         here = {key: getattr(config, key) for key in ("tracking_uri", "log_trials", "storage")}
@@ -101,6 +118,15 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
         folder.unlock()
 
 
+def _reference_there(folder: StudyFolder, name: str) -> str:
+    names = {variant.lower(): variant for variant in folder.metadata().get("variants", {})}
+    if name.lower() not in names:
+        raise UserError(
+            f"study {folder.name!r} has no variant {name!r} to be the reference: {', '.join(names.values())}"
+        )
+    return names[name.lower()]
+
+
 def report_study(folder: StudyFolder) -> Path:
     """Write the report of what the study's tables hold; returns its page."""
     from ablate.report import write_report  # slow to import
@@ -108,42 +134,42 @@ def report_study(folder: StudyFolder) -> Path:
     return write_report(load_results(folder), folder.path / "report")
 
 
-def _missing(plan: StudyPlan, folder: StudyFolder) -> list[TrialId]:
-    """The plan's trials that have not ended yet, in the order of the plan."""
-    table = folder.tables.trials()
-    ended = {at for at, state in zip(trial_ids(table), table["state"], strict=True) if state in ENDED}
-    return [trial for trial in plan.trials() if trial not in ended]
+def _wanted(plan: StudyPlan, folder: StudyFolder) -> list[TrialId]:
+    """The plan's trials, in its order, with those that confirm where a task's search has ended."""
+    return [*plan.trials(), *_confirmations(plan, folder)]
 
 
-def _run(
-    plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, trials: list[TrialId], trackers: BackgroundTrackers
-) -> None:
-    """Run the trials and keep each as it ends."""
-    there = set(plan.trials()) - set(trials)
-    for row, _ in folder.tables.rows():
-        at = TrialId(row["task"], row["variant"], row["index"])
-        if at in there:
-            progress.add_earlier(at, row["state"], row["validation"])
-    if there and trials:
-        progress.print_line(f"{len(there)} of {len(plan.trials())} trials are there already")
-    name = plan.config.executor
-    if trials and name != "serial" and (only_here := plan.only_here()):
-        name = "serial"
-        progress.print_line(
-            f"{', '.join(only_here)}: defined in this process alone, so the trials run in it, one after the other; "
-            "what a file defines that variants_from or tasks_from names runs on all cores"
-        )
-    executor = make_executor(name, plan)
+def _confirmations(plan: StudyPlan, folder: StudyFolder) -> list[TrialId]:
+    return confirmation_trials(plan, [row for row in folder.tables.trial_rows() if not row["replicate"]])
+
+
+def _ended(folder: StudyFolder) -> dict[TrialId, Row]:
+    """The trials that need not be run again, with their rows."""
+    return {trial_id(row): row for row in folder.tables.trial_rows() if row["state"] in ENDED}
+
+
+def _run(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, trackers: BackgroundTrackers) -> None:
+    """Run what is missing of the search and its controls, then of the confirmation; keep each trial as it ends."""
+    executor = make_executor(_executor_name(plan, progress), plan)
     try:
         with progress, stop_signals_as_interrupts() as stopped:
-            for result in executor.run(trials):
-                folder.tables.add(result.row, result.curve, result.sample)
-                if result.traceback:
-                    folder.write_failure(str(result.trial), result.traceback)
-                progress.add(result.trial, result.row["state"], result.row["validation"])
-                trackers.add(result.row, result.curve)
-                if stopped():  # the exception has been lost in code that lets none out
-                    raise KeyboardInterrupt
+            for purpose in ("search", "confirmation"):
+                if purpose == "search":
+                    trials = plan.trials()
+                else:
+                    trials = _confirmations(plan, folder)
+                    progress.expect(purpose, trials)
+                ended = _ended(folder)
+                for trial in filter(ended.__contains__, trials):
+                    progress.add_earlier(trial, ended[trial]["state"], ended[trial]["validation"])
+                for result in executor.run([trial for trial in trials if trial not in ended]):
+                    folder.tables.add(result.row, result.curve, result.sample)
+                    if result.traceback:
+                        folder.write_failure(str(result.trial), result.traceback)
+                    progress.add(result.trial, result.row["state"], result.row["validation"])
+                    trackers.add(result.row, result.curve)
+                    if stopped():  # the exception has been lost in code that lets none out
+                        raise KeyboardInterrupt
     except KeyboardInterrupt:
         executor.stop()
         trackers.close(None)
@@ -151,3 +177,14 @@ def _run(
     finally:
         executor.stop()
         folder.tables.compact()
+
+
+def _executor_name(plan: StudyPlan, progress: ProgressDisplay) -> str:
+    """The executor that was asked for, or the one that runs what no other process knows."""
+    if plan.config.executor == "serial" or not (only_here := plan.only_here()):
+        return plan.config.executor
+    progress.print_line(
+        f"{', '.join(only_here)}: defined in this process alone, so the trials run in it, one after the other; "
+        "what a file defines that variants_from or tasks_from names runs on all cores"
+    )
+    return "serial"

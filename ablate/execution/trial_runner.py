@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import traceback
 from typing import Any
 
@@ -43,6 +44,7 @@ class TrialRunner:
         row = {
             **_empty_row(plan, trial),
             "state": outcome.state,
+            "stop_reason": outcome.stop_reason,
             "validation": outcome.validation,
             "test": outcome.test,
             "best_epoch": outcome.best_epoch,
@@ -50,7 +52,8 @@ class TrialRunner:
             "parameters": outcome.parameters,
             "seconds": round(outcome.seconds, 3),
         }
-        return TrialResult(trial, row, outcome.curve, outcome.sample)
+        # Replicates are there for their scores; nothing else of them is kept.
+        return TrialResult(trial, row) if trial.replicate else TrialResult(trial, row, outcome.curve, outcome.sample)
 
     def _layer(self, name: str) -> Any:
         if name not in self._layers:
@@ -78,10 +81,10 @@ def failed_trial(plan: StudyPlan, trial: TrialId, reason: str, trace: str = "") 
 def _empty_row(plan: StudyPlan, trial: TrialId) -> dict[str, Any]:
     """The row of a trial of which nothing is known but its place and its hyperparameters."""
     return {
-        "task": trial.task,
-        "variant": trial.variant,
-        "index": trial.index,
+        **dataclasses.asdict(trial),
         **plan.hyperparameters(trial),
-        **dict.fromkeys(("validation", "test", "best_epoch", "epochs", "parameters", "seconds", "reason")),
+        **dict.fromkeys(
+            ("stop_reason", "validation", "test", "best_epoch", "epochs", "parameters", "seconds", "reason")
+        ),
         "backend": plan.backends.get(trial.variant),
     }

@@ -14,6 +14,7 @@ from ablate.plan.search_space import GREFF_SEARCH_SPACE, Range
 from ablate.plan.training_config import TrainingConfig, require
 
 LOG_TRIALS = ("all", "best", "none")
+DEFAULT_REFERENCE = "V"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,12 @@ class Config:
     tasks: tuple[str, ...] = ("default",)  # names and groups
     tasks_from: tuple[str, ...] = ()  # Python files that register the user's own
     trials: int = 200  # per task and variant, in total
+    reference: str = ""  # the variant that all others are compared with; the study's, V in a new one, if empty
+    controls: int = 0  # replicates of the reference at every index, as negative controls
+    confirm: int = (
+        0  # replicates of each variant's best setting once the search has ended; of the reference twice as many
+    )
+    confirm_variants: tuple[str, ...] = ("all",)  # whose: names and groups; the reference is always among them
     paired: bool = True  # at one index all variants share their draws
     seed: int = 0  # of the study, which all draws come from
     study: str = ""  # the folder under results/; the preset's name if empty
@@ -44,6 +51,8 @@ class Config:
 
     def __post_init__(self) -> None:
         require("trials", self.trials, self.trials >= 1, "at least 1")
+        require("controls", self.controls, self.controls >= 0, "at least 0")
+        require("confirm", self.confirm, self.confirm >= 0, "at least 0")
         require("seed", self.seed, self.seed >= 0, "at least 0")
         require("equivalence_margin", self.equivalence_margin, self.equivalence_margin > 0, "above 0")
         require("jobs", self.jobs, self.jobs >= 0, "at least 0 (0: one a core)")

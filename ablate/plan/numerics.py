@@ -6,10 +6,11 @@ no table mixes two.
 
 from __future__ import annotations
 
-NUMERICS_VERSION = 2
+NUMERICS_VERSION = 3
 
 CHANGES = {
     1: "studies before versions were recorded",
     2: "names that the compiler made could meet names of a user's own cell, which was then computed wrongly; "
     "no number of the registered cells changed",
+    3: "a trial whose loss stops being finite keeps the scores of its best epoch; before, it had none",
 }

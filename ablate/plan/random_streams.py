@@ -10,14 +10,25 @@ import numpy as np
 
 @dataclass(frozen=True, order=True)
 class TrialId:
-    """Where a trial stands in its study."""
+    """Where a trial stands in its study.
+
+    A replicate has the hyperparameters of the search's trial at its task, variant and index, and draws all else anew.
+    """
 
     task: str
     variant: str
     index: int  # 0 for the first draw of the search
+    purpose: str = "search"  # or that of a replicate: "control", "confirmation"
+    replicate: int = 0  # 1, 2, ... for the replicates of one purpose
+
+    @property
+    def searched(self) -> TrialId:
+        """The trial of the search at this place: itself, or the one whose hyperparameters this replicate has."""
+        return TrialId(self.task, self.variant, self.index)
 
     def __str__(self) -> str:
-        return f"{self.task}/{self.variant}/{self.index}"
+        place = f"{self.task}/{self.variant}/{self.index}"
+        return f"{place}/{self.purpose}-{self.replicate}" if self.replicate else place
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,8 @@ class RandomStreams:
     command a trial comes up.
 
     Paired draws leave the variant out of the name: at one index all variants share hyperparameters, data order,
-    noise, and the initial value of each weight that they have in common.
+    noise, and the initial value of each weight that they have in common. Replicates are never paired: what they say of
+    two variants rests on draws that the two do not share.
     """
 
     seed: int
@@ -39,8 +51,9 @@ class RandomStreams:
     def generator(self, purpose: str, *details: str | int) -> np.random.Generator:
         """The generator for one purpose, such as ("noise", epoch)."""
         at = self.coordinates
-        variant = () if self.paired else (at.variant,)
-        name = (at.task, *variant, at.index, purpose, *details)
+        variant = () if self.paired and not at.replicate else (at.variant,)
+        replicate = (at.purpose, at.replicate) if at.replicate else ()
+        name = (at.task, *variant, at.index, *replicate, purpose, *details)
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=_key(name))))
 
 

@@ -10,7 +10,7 @@ from ablate.definitions.loading import load_variants, modules_of
 from ablate.definitions.task import TASKS, Settings, Task
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
-from ablate.plan.config import Config
+from ablate.plan.config import DEFAULT_REFERENCE, Config
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.search_space import sample_hyperparameters
 from ablate.plan.tasks import selected_tasks
@@ -41,13 +41,26 @@ class StudyPlan:
     variants: list[Variant]
     backends: dict[str, str] = field(default_factory=dict)  # by variant, once they have been chosen
 
+    @property
+    def reference(self) -> str:
+        """The variant that all others are compared with; it need not be among those of this plan."""
+        return VARIANTS[self.config.reference or DEFAULT_REFERENCE].name
+
+    @property
+    def has_reference(self) -> bool:
+        return any(variant.name == self.reference for variant in self.variants)
+
     def trials(self) -> list[TrialId]:
-        """Every trial, index by index, so that a study cut short is still a fair comparison."""
+        """The trials of the search and its controls, index by index, so that a study cut short is a fair comparison."""
+        controls = range(1, self.config.controls + 1 if self.has_reference else 1)
         return [
-            TrialId(task.name, variant.name, index)
+            trial
             for index in range(self.config.trials)
             for task in self.tasks
-            for variant in self.variants
+            for trial in (
+                *(TrialId(task.name, variant.name, index) for variant in self.variants),
+                *(TrialId(task.name, self.reference, index, "control", replicate) for replicate in controls),
+            )
         ]
 
     def task(self, name: str) -> Task:
@@ -83,19 +96,21 @@ class StudyPlan:
         return [*VARIANTS.unimportable(self.variants, modules), *TASKS.unimportable(registered, modules)]
 
     def hyperparameters(self, trial: TrialId) -> dict[str, float | int]:
-        return sample_hyperparameters(self.config.search, self.streams(trial))
+        return sample_hyperparameters(self.config.search, self.streams(trial.searched))
 
 
 def make_plan(config: Config) -> StudyPlan:
     """The plan for a configuration.
 
     Raises:
-        UserError: an unknown variant or task, data given for a task that is not known, or a file of variants or
-            tasks that cannot be loaded.
+        UserError: an unknown variant, reference or task, data given for a task that is not known, or a file of
+            variants or tasks that cannot be loaded.
     """
     for file in config.variants_from:
         load_variants(file)
     variants = VARIANTS.select(config.variants)
+    for names in ((config.reference or DEFAULT_REFERENCE,), config.confirm_variants):
+        VARIANTS.select(names)  # refuses what is unknown before anything is run
     plan = StudyPlan(config, selected_tasks(config), variants)
     for task in plan.tasks:
         plan.task_config(task)

@@ -13,7 +13,7 @@ import tomli_w
 from filelock import FileLock, Timeout
 
 from ablate.errors import UserError
-from ablate.plan.config import Config
+from ablate.plan.config import DEFAULT_REFERENCE, Config
 from ablate.plan.config_file import load_study_config
 from ablate.storage.tables import StudyTables
 
@@ -47,8 +47,7 @@ class StudyFolder:
     @property
     def report_is_current(self) -> bool:
         """Whether there is a report, made after the last trial."""
-        tables = self.tables.trials_file
-        return self.report_file.exists() and self.report_file.stat().st_mtime >= tables.stat().st_mtime
+        return self.report_file.exists() and self.report_file.stat().st_mtime >= self.tables.last_change
 
     def lock(self) -> None:
         """Make this process the only one that writes to the study, until it ends.
@@ -130,6 +129,11 @@ class StudyFolder:
     def replaced_ids(self) -> list[str]:
         """The ids of the studies that fresh starts in this folder have replaced."""
         return self.metadata().get("replaced_ids", self._replaced_ids)
+
+    @property
+    def reference(self) -> str:
+        """The variant that all others are compared with."""
+        return self.metadata().get("reference", DEFAULT_REFERENCE)
 
     def write_failure(self, trial: str, text: str) -> None:
         """Keep the traceback of a failed trial."""

@@ -27,6 +27,7 @@ def study_metadata(plan: StudyPlan, datasets: dict[str, Dataset], command: str) 
         "study": plan.config.study_name,
         "command": command,
         "expected": plan.config.trials,
+        "reference": plan.reference,
         "configuration": plan.config.to_toml(),
         "tasks": {
             task.name: asdict(task_metadata(plan.task_config(task), datasets[task.name], plan.config.training))

@@ -105,10 +105,12 @@ class StoredTable:
         old_names = {new: old for old, new in self._renamed.items()}
         dtypes: Any = self._dtypes | {old_names[name]: self._dtypes[name] for name in old_names}
         table = pd.read_csv(io.StringIO(whole), dtype=dtypes, keep_default_na=False, na_values=[""])
-        return table.rename(columns=self._renamed)
+        return self._typed(table.rename(columns=self._renamed))
 
     def _typed(self, table: pd.DataFrame) -> pd.DataFrame:
-        return table.astype(self._dtypes)
+        """Every column with its type; one that a file of an older version lacks is empty."""
+        extra = [name for name in table.columns if name not in self._dtypes]
+        return table.reindex(columns=[*self.names, *extra]).astype(self._dtypes)
 
     def _last_of_each(self, table: pd.DataFrame) -> pd.DataFrame:
         return table.drop_duplicates(self._key, keep="last", ignore_index=True)

@@ -1,5 +1,7 @@
 """The tables of a study: a row a trial in trials.csv, a row an epoch in curves.csv, texts written in samples.csv.
 
+These three hold the search alone. A replicate has a row in replicates.csv, and nothing else is kept of it.
+
 They are the truth from which everything else is made. A trial counts once its row in trials.csv is whole, and its
 curve and sample are written before that.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from ablate.plan.random_streams import TrialId
 from ablate.storage.stored_table import Column, StoredTable, plain_rows
 
 KEY = ["task", "variant", "index"]
+REPLICATE_KEY = [*KEY, "purpose", "replicate"]
 
 _KEY_COLUMNS = (
     Column("task", "str", "the task's name"),
@@ -25,15 +29,22 @@ _KEY_COLUMNS = (
 )
 TRIAL_COLUMNS = (
     *_KEY_COLUMNS,
-    Column("state", "str", "completed, diverged (a loss was not finite) or failed (an exception, a killed worker)"),
+    Column(
+        "state", "str", "completed, diverged (no validation score was finite) or failed (an exception, a killed worker)"
+    ),
     Column("hidden_size", "Int64", "units of a layer"),
     Column("learning_rate", "float64", "of the optimiser, as drawn; sgd multiplies it by (1 - momentum)"),
     Column("momentum", "float64", "of the optimiser, as drawn"),
     Column("input_noise", "float64", "standard deviation of the noise on the inputs"),
     Column("validation", "float64", "validation score at the best epoch, in the task's unit; empty if diverged"),
-    Column("test", "float64", "test score at the best epoch by validation, in the task's unit; empty if diverged"),
+    Column("test", "float64", "test score at the best epoch by validation, in the task's unit; empty if not finite"),
     Column("best_epoch", "Int64", "the epoch with the best validation score, from 1"),
     Column("epochs", "Int64", "epochs that were run"),
+    Column(
+        "stop_reason",
+        "str",
+        "why it stopped: epochs (all were run), patience, or not finite (a loss; the best epoch counts)",
+    ),
     Column("parameters", "Int64", "weights of the whole network"),
     Column("seconds", "float64", "wall time"),
     Column("backend", "str", "what ran the cell: cpu (compiled) or reference"),
@@ -46,6 +57,14 @@ CURVE_COLUMNS = (
     Column("validation", "float64", "validation score after the epoch, in the task's unit"),
 )
 SAMPLE_COLUMNS = (*_KEY_COLUMNS, Column("sample", "str", "a text that the network wrote, as a Python literal"))
+REPLICATE_COLUMNS = (
+    *_KEY_COLUMNS,
+    Column(
+        "purpose", "str", "control (of the reference, at every index) or confirmation (of a variant's best setting)"
+    ),
+    Column("replicate", "int64", "from 1, for each purpose"),
+    *TRIAL_COLUMNS[len(_KEY_COLUMNS) :],
+)
 
 Curve = list[tuple[int, float, float]]  # epoch, train, validation
 
@@ -57,14 +76,26 @@ class StudyTables:
     """The tables in a study's folder."""
 
     def __init__(self, folder: Path) -> None:
+        self._replicates = StoredTable(
+            folder / "replicates.csv", REPLICATE_COLUMNS, REPLICATE_KEY
+        )  # only where asked for
         self._trials = StoredTable(folder / "trials.csv", TRIAL_COLUMNS, KEY, renamed={"engine": "backend"})
         self._curves = StoredTable(folder / "curves.csv", CURVE_COLUMNS, [*KEY, "epoch"])
         self._samples = StoredTable(folder / "samples.csv", SAMPLE_COLUMNS, KEY)  # only where networks can write
-        self.trials_file = self._trials.file
+
+    @property
+    def last_change(self) -> float:
+        """When a trial was last added, in seconds since the epoch."""
+        files = (table.file for table in (self._trials, self._replicates))
+        return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
 
     def trials(self) -> pd.DataFrame:
-        """A row a trial; of one that was run again, the last."""
+        """A row a trial of the search; of one that was run again, the last."""
         return self._trials.read()
+
+    def replicates(self) -> pd.DataFrame:
+        """A row a replicate; of one that was run again, the last."""
+        return self._replicates.read()
 
     def curves(self) -> pd.DataFrame:
         """A row an epoch, of the trials in the table and of no others."""
@@ -75,16 +106,27 @@ class StudyTables:
         table = self._samples.read()
         return table.assign(sample=[ast.literal_eval(literal) for literal in table["sample"]])
 
+    def trial_rows(self) -> list[dict[str, Any]]:
+        """Every trial, then every replicate, as a row of plain Python values, None for what is empty."""
+        search = self.trials().assign(purpose="search", replicate=0)
+        return [*plain_rows(search), *plain_rows(self.replicates())]
+
     def rows(self) -> list[tuple[dict[str, Any], Curve]]:
-        """Every trial as a row of plain Python values, None for what is empty, with its curve."""
+        """The rows of `trial_rows`, each with its curve, which a replicate has not."""
         curves: dict[tuple[Any, ...], Curve] = {}
         for row in plain_rows(self.curves()):
             train, validation = (math.nan if row[name] is None else row[name] for name in ("train", "validation"))
             curves.setdefault(tuple(row[name] for name in KEY), []).append((row["epoch"], train, validation))
-        return [(row, curves.get(tuple(row[name] for name in KEY), [])) for row in plain_rows(self.trials())]
+        return [
+            (row, [] if row["replicate"] else curves.get(tuple(row[name] for name in KEY), []))
+            for row in self.trial_rows()
+        ]
 
     def add(self, trial: dict[str, Any], curve: Curve, sample: str = "") -> None:
         """Keep a finished trial: first its curve and sample, then the row that makes it count."""
+        if trial["replicate"]:
+            self._replicates.append([[trial.get(name) for name in self._replicates.names]])
+            return
         key = [trial[name] for name in KEY]
         if sample:
             # As a Python literal, since a row must be a line, and what networks write may hold any character.
@@ -94,12 +136,13 @@ class StudyTables:
 
     def compact(self) -> None:
         """Put every table in the order of its key, without what a kill has left half-written."""
-        if self._samples.file.exists():
-            self._samples.compact()
+        for table in (self._samples, self._replicates):
+            if table.file.exists():
+                table.compact()
         self._curves.compact(keep=self.trials().filter(KEY))
         self._trials.compact()
 
 
-def trial_ids(table: pd.DataFrame) -> list[TrialId]:
-    """The trial of each row."""
-    return [TrialId(*key) for key in zip(*(table[name].tolist() for name in KEY), strict=True)]
+def trial_id(row: Mapping[str, Any]) -> TrialId:
+    """The trial of a row that `StudyTables.rows` or an executor gives."""
+    return TrialId(*(row[name] for name in REPLICATE_KEY))

@@ -26,7 +26,7 @@ def check_executor(make_executor: Callable[[StudyPlan], Executor]) -> None:
         AssertionError: the executor breaks its contract; the message says where.
     """
     plan = example_plan()
-    trials = plan.trials()
+    trials = [*plan.trials(), TrialId("adding", "SRN", 2, "confirmation", 1)]
     expected = {trial: _numbers(result) for trial, result in _here(plan, trials).items()}
 
     executor = make_executor(plan)
@@ -36,10 +36,11 @@ def check_executor(make_executor: Callable[[StudyPlan], Executor]) -> None:
     executor.stop()
     assert _collect(make_executor(plan), []) == {}, "no trials, but results"
 
-    some = trials[1::2]
-    assert _collect(make_executor(plan), some) == {trial: expected[trial] for trial in some}, (
-        "some of a study's trials give other results than all of them"
-    )
+    executor, some = make_executor(plan), trials[1::2]
+    for part in (some, trials[::2]):
+        assert _collect(executor, part) == {trial: expected[trial] for trial in part}, (
+            "some of a study's trials give other results than all of them, or a second call other ones than the first"
+        )
 
     broken = dataclasses.replace(plan, backends={**plan.backends, "SRN": "no such backend"})
     results = {result.trial: result for result in make_executor(broken).run(trials)}
@@ -61,11 +62,12 @@ def check_executor(make_executor: Callable[[StudyPlan], Executor]) -> None:
 
 
 def example_plan(jobs: int = 2) -> StudyPlan:
-    """Two variants on a generated task, three trials each."""
+    """Two variants on a generated task, three trials each, with a control of V beside each of its own."""
     options: dict[str, Any] = {
         "variants": "V,SRN",
         "tasks": "adding",
         "trials": 3,
+        "controls": 1,
         "jobs": jobs,
         "backend": "reference",
         "training": {"epochs": 2, "batch_size": 10},

@@ -87,6 +87,9 @@ def unusual_results() -> dict[str, StudyResults]:
         "only diverged trials": without_scores(ordinary, "diverged"),
         "only failed trials": without_scores(ordinary, "failed"),
         "constant scores": replace(ordinary, trials=_completed(trials, 8.5)),
+        "test scores missing": replace(
+            ordinary, trials=trials.assign(test=trials["test"].where(trials["index"] % 2 == 0))
+        ),
         "reference missing": synthetic_results(variants=("NFG", "NP"), trials=12),
         "controls and confirmations": synthetic_results(
             ("jsb", "iam"), ("V", "NFG", "SRN"), trials=12, controls=2, confirmations=5

@@ -91,6 +91,8 @@ def description(
         f"- **Trials**: {WHICH_TRIALS[log_trials]}. `validation` and `test` are its scores at the best epoch,"
         " `epoch/train` and `epoch/validation` its curves. `trials.csv` and `curves.csv` in the study's folder have"
         " every trial.",
+        "- **Replicates** train a trial's setting anew, and are no part of the search or its summaries: `music V #3"
+        " control 1`, where all trials are runs. `replicates.csv` has every one.",
         "",
         "Scores of different tasks have different units: compare within a task.",
         "",

@@ -1,8 +1,8 @@
 """The study in MLflow: an experiment is a study.
 
 One run is the study's, with its report as artifacts; one run for each task and variant has the summary of its trials;
-below it are the trials, all, the best or none. `MlflowClient` is used throughout: the fluent interface keeps global
-state.
+below it are the trials, all, the best or none, and beside all of them the replicates. `MlflowClient` is used
+throughout: the fluent interface keeps global state.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 
 from ablate.definitions.study_results import TaskMetadata
 from ablate.plan.config import Config
+from ablate.plan.confirmation import best_setting
 from ablate.plan.search_space import HYPERPARAMETERS
 from ablate.storage.folder import StudyFolder
-from ablate.storage.tables import Curve
+from ablate.storage.tables import Curve, trial_id
 from ablate.trackers.mlflow_experiment import (
     NOTE,
     MlflowClient,
@@ -29,7 +30,7 @@ from ablate.trackers.mlflow_experiment import (
     share_views,
 )
 from ablate.trackers.tracker import Row
-from ablate.trackers.trial_summary import finite, has_validation, summarise, validation_rank
+from ablate.trackers.trial_summary import finite, summarise
 
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag  # isort: skip  (settings go first)
 
@@ -122,13 +123,12 @@ class MlflowTracker:
     def add(self, trial: Row, curve: Curve) -> None:
         """As `Tracker.add`: a trial becomes a child run, which counts as written once it has ended."""
         group = trial["task"], trial["variant"]
-        self._rows.setdefault(group, {})[trial["index"]] = trial
-        direction = self._tasks[trial["task"]].direction
-        if has_validation(trial) and (
-            group not in self._best
-            or validation_rank(trial, direction) < validation_rank(self._best[group][0], direction)
-        ):
-            self._best[group] = trial, curve
+        rows = self._rows.setdefault(group, {})
+        if not trial["replicate"]:  # the summary is the search's
+            rows[trial["index"]] = trial
+            known = [self._best[group][0]] if group in self._best else []
+            if best_setting([trial, *known], self._tasks[trial["task"]].direction) is trial:
+                self._best[group] = trial, curve
         if self._log_trials == "all":
             self._write(trial, curve)
 
@@ -181,12 +181,15 @@ class MlflowTracker:
             **LAYOUT,
             TRIAL: name,
             PARENT: self._parent(row["task"], row["variant"]).run_id,
-            **{key: str(row[key]) for key in ("task", "variant", "index", "state", "backend")},
+            **{key: str(row[key]) for key in ("task", "variant", "index", "purpose", "state", "backend")},
             "seed": str(self._metadata["configuration"]["seed"]),
         }
-        if row["reason"]:
-            tags["reason"] = str(row["reason"])[:5000]
-        run_id = self._create(f"{row['task']} {row['variant']} #{row['index']}", {KIND: "trial", **tags}, start).run_id
+        tags |= {key: str(row[key])[:5000] for key in ("stop_reason", "reason") if row[key]}
+        title = f"{row['task']} {row['variant']} #{row['index']}"
+        if row["replicate"]:  # of a kind of its own, so that no list of the search's trials has it
+            tags |= {KIND: "replicate", "replicate": str(row["replicate"])}
+            title += f" {row['purpose']} {row['replicate']}"
+        run_id = self._create(title, {KIND: "trial", **tags}, start).run_id
         metrics = [Metric(key, float(row[key]), end, 0) for key in METRICS if finite(row[key])]
         for epoch, *scores in curve:
             when = start + (end - start) * epoch // len(curve)
@@ -250,4 +253,4 @@ class MlflowTracker:
 
 
 def _name(row: Row) -> str:
-    return f"{row['task']}/{row['variant']}/{row['index']}"
+    return str(trial_id(row))

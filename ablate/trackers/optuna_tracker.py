@@ -1,4 +1,6 @@
-"""The study in Optuna's form, which optuna-dashboard opens: an Optuna study for each task and variant.
+"""The search in Optuna's form, which optuna-dashboard opens: an Optuna study for each task and variant.
+
+Replicates are left out: they are no part of the search, whose course and best value an Optuna study shows.
 
 Random search is drawn from the trial's place in the study, so Optuna is told of ended trials and never asked for new
 ones: a sampler's generator is not part of Optuna's storage, and a resumed one would draw its first points again.
@@ -23,10 +25,18 @@ from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
 from ablate.trackers.tracker import Row
 
-# A diverged trial is a result that ranks last; Optuna calls a trial that was stopped early "pruned".
+# A diverged trial is a result, without a value, that ranks last; Optuna calls a trial without a value "pruned".
 STATES = {"completed": TrialState.COMPLETE, "diverged": TrialState.PRUNED, "failed": TrialState.FAIL}
 STUDY_ID = "ablate.study_id"  # the attribute that says which study made an Optuna study
-COPIED = ("test", "best_epoch", "epochs", "parameters", "seconds", "reason")  # columns kept as attributes
+COPIED = (
+    "test",
+    "best_epoch",
+    "epochs",
+    "parameters",
+    "seconds",
+    "stop_reason",
+    "reason",
+)  # columns kept as attributes
 
 
 def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str], None]) -> OptunaTracker:
@@ -96,7 +106,8 @@ class OptunaTracker:
     def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
         """As `Tracker.repair`."""
         wanted: dict[str, dict[int, str]] = {}
-        for row, _ in trials:
+        search = [(row, curve) for row, curve in trials if not row["replicate"]]
+        for row, _ in search:
             wanted.setdefault(self._name(row["task"], row["variant"]), {})[row["index"]] = row["state"]
         for name in [name for name, owner in self._owners.items() if owner == self._study_id]:
             if name not in wanted:
@@ -106,11 +117,13 @@ class OptunaTracker:
             right = [trial for trial in found if wanted[name].get(_index(trial)) == trial.user_attrs.get("state")]
             if len({_index(trial) for trial in right}) < len(found):
                 self._delete(name)  # Optuna deletes whole studies only; what is missing is added below
-        for row, curve in trials:
+        for row, curve in search:
             self.add(row, curve)
 
     def add(self, trial: Row, curve: Curve) -> None:
         """As `Tracker.add`."""
+        if trial["replicate"]:
+            return
         study = self._open(trial["task"], trial["variant"])
         states, index = self._states[study.study_name], trial["index"]
         if states.get(index) == trial["state"]:

@@ -13,11 +13,12 @@ from ablate.plan.config import Config
 from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
 
-Row = dict[str, Any]  # of trials.csv, plain Python values, None for what is empty
+# Of replicates.csv, or of trials.csv with purpose "search" and replicate 0; plain values, None for what is empty.
+Row = dict[str, Any]
 
 
 class Tracker(Protocol):
-    """Holds what the study's tables hold, and nothing that another study made.
+    """Holds what the study's tables hold, and nothing that another study made; it may leave out all replicates.
 
     `ablate.testing.trackers` holds the tests that every tracker passes.
     """

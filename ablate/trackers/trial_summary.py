@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ablate.plan.confirmation import best_setting
 from ablate.trackers.tracker import Row
 
 _SCORES = ("best_validation", "best_test", "median_validation", "median_test")
@@ -19,18 +20,19 @@ def summarise(rows: Sequence[Row], direction: str) -> dict[str, float]:
     """The numbers of one task and variant; one that is not known is left out.
 
     - `best_validation`, `best_test`: of the completed trial with the best validation score, the honest choice.
-    - `median_validation`, `median_test`: of the trial in the middle by test score, diverged ones last; with an even
-      number the better of the middle two.
+    - `median_validation`, `median_test`: of the trial in the middle by test score, those without one last; with an
+      even number the better of the middle two.
     - `completed`, `diverged`, `failed`: trials in each state. `total_seconds`: of all trials.
 
     Args:
         direction: of the task's score, "minimize" or "maximize".
     """
-    completed = [row for row in rows if row["state"] == "completed" and finite(row["test"])]
-    ranked = sorted(completed, key=lambda row: _rank(row, "test", direction))
-    ranked += sorted((row for row in rows if row["state"] == "diverged"), key=lambda row: row["index"])
+    sign = -1 if direction == "maximize" else 1
+    ranked = sorted((row for row in rows if finite(row["test"])), key=lambda row: (sign * row["test"], row["index"]))
+    unscored = (row for row in rows if row["state"] != "failed" and not finite(row["test"]))
+    ranked += sorted(unscored, key=lambda row: (row["state"], row["index"]))  # completed ones before diverged ones
     chosen = {
-        "best": min(filter(has_validation, rows), key=lambda row: validation_rank(row, direction), default=None),
+        "best": best_setting(rows, direction),
         "median": ranked[(len(ranked) - 1) // 2] if ranked else None,
     }
     found = {
@@ -44,20 +46,6 @@ def summarise(rows: Sequence[Row], direction: str) -> dict[str, float]:
     return found | {"total_seconds": math.fsum(row["seconds"] or 0.0 for row in rows)}
 
 
-def has_validation(row: Row) -> bool:
-    """Whether a trial can be the best: it has completed with a validation score."""
-    return row["state"] == "completed" and finite(row["validation"])
-
-
-def validation_rank(row: Row, direction: str) -> tuple[float, int]:
-    """Sorts trials from the best validation score to the worst; equal ones by index, never by the test score."""
-    return _rank(row, "validation", direction)
-
-
 def finite(value: Any) -> bool:
     """Whether there is a number that is one."""
     return value is not None and math.isfinite(value)
-
-
-def _rank(row: Row, score: str, direction: str) -> tuple[float, int]:
-    return (-row[score] if direction == "maximize" else row[score], row["index"])

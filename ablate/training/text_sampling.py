@@ -15,6 +15,8 @@ def sample_text(
 ) -> str:
     """Draw `length` characters, each from the network's softmax at a temperature, the first from all but the last.
 
+    The text ends early where an output is not finite, since nothing can be drawn from it.
+
     Args:
         characters: one for each class; input and output are both over them. The last stands for unknown ones.
         temperature: above 0; what the pre-activations are divided by, so that less than 1 keeps to the likely.
@@ -25,6 +27,8 @@ def sample_text(
         x = torch.zeros(1, 1, len(characters))
         x[0, 0, symbol] = 1
         z = network.forward(x, lengths, training=False, state=state)[0, 0].numpy().astype(np.float64) / temperature
+        if not np.isfinite(z).all():
+            break
         state = network.last_state()
         # The largest of the pre-activations with Gumbel noise is a draw from their softmax.
         symbol = int(np.argmax(z + generator.gumbel(size=len(z))))

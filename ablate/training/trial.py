@@ -29,10 +29,11 @@ EVALUATION_SEQUENCES, EVALUATION_FRAMES, EVALUATION_NUMBERS = 64, 1000, 16_000_0
 class Outcome:
     """What a trial leaves behind: its final scores, and a row for each epoch."""
 
-    state: str  # completed or diverged
+    state: str  # completed, or diverged: without any finite validation score
     parameters: int
-    validation: float = math.nan  # at the best epoch; scores of a diverged trial stay empty
-    test: float = math.nan
+    stop_reason: str = "epochs"  # or "patience", "not finite"
+    validation: float = math.nan  # at the best epoch
+    test: float = math.nan  # of the same weights; NaN where it is not finite
     best_epoch: int | None = None
     epochs: int = 0
     seconds: float = 0.0
@@ -51,8 +52,8 @@ def run_trial(
     """Train one network; stop early on validation; take the test score at the best validation epoch.
 
     The training score of an epoch is the mean over its updates, with input noise, as the weights change; validation
-    and test are without noise. A loss that is not finite ends the trial as diverged. Generated training data are new
-    in each epoch.
+    and test are without noise. A loss that is not finite ends the trial, which keeps what it has reached: whoever used
+    the network would have kept its best weights too. Generated training data are new in each epoch.
     """
     with torch.random.fork_rng(devices=[]):  # which a cell that is a module may draw from, as for dropout
         torch.manual_seed(int(streams.generator("torch").integers(2**62)))
@@ -73,7 +74,7 @@ def _train(
     network = make_network(task_config, data, variant, layer, hyperparameters)
     network.initialise(streams, training, int(data.splits["train"].lengths.max()))
     optimiser = make_optimiser(network.parameters, hyperparameters, training)
-    outcome = Outcome("completed", parameters=network.parameters.flat.numel())
+    outcome = Outcome("diverged", parameters=network.parameters.flat.numel())
     best = network.parameters.flat.clone()
     sequences = data.splits["train"]
     for epoch in range(1, training.epochs + 1):
@@ -87,12 +88,13 @@ def _train(
         outcome.epochs = epoch
         outcome.curve.append((epoch, train, validation))
         if not math.isfinite(validation):
-            outcome.state = "diverged"
+            outcome.stop_reason = "not finite"
             break
         if outcome.best_epoch is None or sign * validation < sign * outcome.validation:
-            outcome.validation, outcome.best_epoch = validation, epoch
+            outcome.state, outcome.validation, outcome.best_epoch = "completed", validation, epoch
             best.copy_(network.parameters.flat)
         elif epoch - outcome.best_epoch >= training.patience:
+            outcome.stop_reason = "patience"
             break
     if outcome.state == "completed":
         network.parameters.flat.copy_(best)
@@ -100,8 +102,6 @@ def _train(
         if task.samples_text:
             length, temperature = int(task_config.settings["sample"]), float(task_config.settings["temperature"])
             outcome.sample = sample_text(network, data.class_names, streams.generator("sample"), length, temperature)
-    else:
-        outcome.validation, outcome.best_epoch = math.nan, None
     outcome.seconds = time.perf_counter() - started
     return outcome
 
