@@ -9,6 +9,7 @@ import argparse
 import os
 import re
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,8 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; what is finished is kept. Go on with: {_resume_command(words)}", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        if arguments is None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is ending; nothing comes after its last line
+        opened = type(stop) is not KeyboardInterrupt  # SweepInterrupted, whose module may not have been imported yet
+        command = _resume_command(words) if opened else shlex.join([*_program(), *words])
+        sys.stdout.flush()
+        print(f"\ninterrupted; what is finished is kept. Go on with: {command}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,6 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="The same command again finishes what is missing. Exit codes: 0 complete, 1 some trials failed, "
         "2 bad usage or input, 130 interrupted.",
         argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,  # so that no other word is --fresh or --redo, which the command that goes on leaves out
     )
     study = parser.add_argument_group("the study")
     study.add_argument("--variants", metavar="NAMES", help="'all', a group ('greff' is the nine) or names, with commas")
@@ -74,6 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
     where = parser.add_argument_group("where and how")
     where.add_argument("--study", metavar="NAME", help="the folder under results/; the preset's name by default")
     where.add_argument("--fresh", action="store_true", help="start the study anew: its old results are deleted")
+    where.add_argument("--redo", metavar="NAMES", help="drop the study's trials of these variants, and train them anew")
     where.add_argument("--results", metavar="DIR", help="the folder of all studies; results by default")
     where.add_argument(
         "--jobs", type=int, metavar="N", help="worker processes, one thread each; one a core by default, or if 0"
@@ -105,8 +113,11 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     given = vars(options)
     modes = {name: given.pop(name, None) for name in ("dry_run", "list", "describe", "report_only")}
     fresh, file = given.pop("fresh", False), given.pop("config", None)
-    from ablate.plan.config_file import load_config
+    from ablate.plan.config_file import load_config, split_names
 
+    redo = split_names(given.pop("redo", ""))
+    if fresh and redo:
+        raise UserError("--fresh trains everything anew; leave out --redo")
     if "data" in given:
         given["data"] = _data(given["data"])
     config = load_config(file, given)
@@ -131,7 +142,7 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         return 0
     from ablate.execution.sweep import run_study
 
-    failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]))
+    failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]), redo=redo)
     if failed:
         print(f"{failed} trials failed; see {config.folder}/failures. To try them again: {_resume_command(words)}")
     if not config.tracking_uri:
@@ -159,5 +170,10 @@ def _data(words: list[str]) -> dict[str, str]:
 
 
 def _resume_command(words: list[str]) -> str:
-    """The command that goes on with this study: the same, but it must not start the study anew."""
-    return shlex.join([*_program(), *(word for word in words if word != "--fresh")])
+    """The command that goes on with this study: the same, but it must not train anew what it has."""
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if word not in ("--fresh", "--redo") and before != "--redo" and not word.startswith("--redo=")
+    ]
+    return shlex.join([*_program(), *kept])

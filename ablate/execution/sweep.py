@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ablate.data.load import task_data, user_path
+from ablate.definitions.dataset import Dataset
 from ablate.errors import UserError
 from ablate.execution.backends import choose_backends
 from ablate.execution.continuation import check_continuation, check_numerics_version
 from ablate.execution.executor import check_executor_name, make_executor
 from ablate.execution.processes import stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
+from ablate.execution.redo import check_redo, drop_trials, pending
 from ablate.plan.config import Config
 from ablate.plan.numerics import NUMERICS_VERSION
 from ablate.plan.random_streams import TrialId
@@ -26,12 +29,21 @@ from ablate.trackers.background import BackgroundTrackers
 ENDED = ("completed", "diverged")  # results; a failed trial is run again by the next command
 
 
-def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
+class SweepInterrupted(KeyboardInterrupt):
+    """Stopped after the study was opened: what goes on is the command without `--fresh` and `--redo`."""
+
+
+def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str] = ()) -> int:
     """Finish what is missing of a study and report it; returns how many of the plan's trials have failed.
+
+    Args:
+        fresh: start it anew.
+        redo: the variants whose trials are dropped first.
 
     Raises:
         UserError: bad data, a folder that cannot be used, a storage that cannot be opened; nothing was written.
-        KeyboardInterrupt: by Ctrl-C or a signal to terminate; what is finished is kept.
+        KeyboardInterrupt: by Ctrl-C or a signal to terminate; what is finished is kept. SweepInterrupted, once the
+            study has been opened.
     """
     config = plan.config
     folder = StudyFolder(Path(config.results), config.study_name)
@@ -39,6 +51,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
     if folder.exists and not fresh:
         check_numerics_version(folder)  # both before the data is parsed, which may take a while
         folder.compare(config)
+    redo = check_redo(folder, plan, redo)
     check_executor_name(config.executor)
     if config.storage:
         from ablate.trackers.optuna_tracker import open_storage  # slow to import
@@ -53,30 +66,43 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
     folder.lock()
     try:
         if not fresh:
-            check_continuation(folder, metadata)
+            check_continuation(folder, metadata, redone=[*redo, *pending(folder)])
         folder.open(config, fresh)
         metadata["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
+        metadata |= drop_trials(folder, plan, redo, progress.print_line)
         folder.write_metadata(merge_metadata(folder.metadata(), metadata))
-        folder.tables.compact()
-        missing = _missing(plan, folder)
-        if not missing and folder.report_is_current:
-            progress.print_line(f"study {folder.name!r} is complete: {len(plan.trials())} trials; nothing to train")
-            progress.print_line(f"report: {folder.report_file}")
-            return 0
-        for maker in made_from_data():
-            for note in datasets[maker.name].notes if maker.name in datasets else ():
-                progress.print_line(f"{maker.name}: {note}")
-        if missing:
-            plan = replace(plan, backends=choose_backends(plan, progress))
-        trackers = BackgroundTrackers(folder, config, progress.print_line)
+        try:
+            return _finish(plan, folder, progress, datasets)
+        except KeyboardInterrupt as stop:
+            raise SweepInterrupted from stop
+    finally:
+        folder.unlock()
+
+
+def _finish(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, datasets: dict[str, Dataset]) -> int:
+    """Run what is missing of a study that has been opened, and report it; returns how many trials have failed."""
+    folder.tables.compact()
+    missing = _missing(plan, folder)
+    if not missing and folder.report_is_current:
+        progress.print_line(f"study {folder.name!r} is complete: {len(plan.trials())} trials; nothing to train")
+        progress.print_line(f"report: {folder.report_file}")
+        return 0
+    for maker in made_from_data():
+        for note in datasets[maker.name].notes if maker.name in datasets else ():
+            progress.print_line(f"{maker.name}: {note}")
+    if missing:
+        plan = replace(plan, backends=choose_backends(plan, progress))
+    trackers = BackgroundTrackers(folder, plan.config, progress.print_line)
+    try:
         trackers.repair(folder.tables.rows())
         _run(plan, folder, progress, missing, trackers)
         report = report_study(folder)
         trackers.close(report.parent)
-        progress.print_line(f"report: {report}")
-        return len(_missing(plan, folder))
-    finally:
-        folder.unlock()
+    except KeyboardInterrupt:
+        trackers.silence()
+        raise
+    progress.print_line(f"report: {report}")
+    return len(_missing(plan, folder))
 
 
 def rebuild(folder: StudyFolder, config: Config) -> None:

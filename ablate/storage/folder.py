@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,18 @@ class StudyFolder:
     def replaced_ids(self) -> list[str]:
         """The ids of the studies that fresh starts in this folder have replaced."""
         return self.metadata().get("replaced_ids", self._replaced_ids)
+
+    def drop(self, variants: Collection[str]) -> None:
+        """Remove all trials of some variants, with their curves, samples and failures; a kill on the way leaves some.
+
+        The caller records that they go, so that the next command goes on with it.
+        """
+        self.tables.drop(variants)
+        tasks, these = ("|".join(map(re.escape, names)) for names in (self.metadata().get("tasks", ()), variants))
+        trial = re.compile(rf"({tasks})-({these})-\d+\.txt")
+        for file in self.failures.glob("*.txt"):
+            if trial.fullmatch(file.name):
+                file.unlink()
 
     def write_failure(self, trial: str, text: str) -> None:
         """Keep the traceback of a failed trial."""
