@@ -106,6 +106,11 @@ class Task:
         """The test score of the best constant predictor, as the task says or computed from the data."""
         return self.baseline(dataset, settings) if self.baseline else best_constant(self.loss, self.score, dataset)
 
+    @property
+    def baseline_is_theory(self) -> bool:
+        """Whether the baseline is of theory: that of what is generated, where the task says one."""
+        return self.generate is not None and self.baseline is not None
+
     def _check_parameters(self, part: str, parameters: tuple[str, ...]) -> None:
         function = getattr(self, part)
         if function is None or not callable(function):
