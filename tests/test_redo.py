@@ -213,7 +213,7 @@ def test_the_trackers_hold_the_new_trials(
         (["--redo", "GRU"], "--redo GRU: study 's' has no variant of this name; it has SRN, V"),
         (["--redo", "V,nil"], "--redo nil: study 's' has no variant of this name; it has SRN, V"),
         (["--redo", "SRN", "--variants", "V"], "--redo SRN: it is not among the variants of this command; add it"),
-        (["--redo", "V", "--study", "none"], "--redo V: there is no study 'none' yet; leave it out"),
+        (["--redo", "V", "--study", "none"], "--redo V: there is no study 'none' in "),
         (["--redo", "V", "--fresh"], "--fresh trains everything anew; leave out --redo"),
     ],
 )

@@ -95,7 +95,7 @@ def load(path: str | Path) -> Study:
     place = Path(path).expanduser()
     folder = StudyFolder(place.parent, place.name)
     if not folder.exists:
-        raise UserError(f"there is no study in {path}: it holds no {folder.config_file.name}")
+        raise UserError(folder.missing())
     return Study(folder)
 
 

@@ -11,6 +11,7 @@ import re
 import shlex
 import signal
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ from ablate.__about__ import __version__
 from ablate.errors import UserError
 
 RENAMED_OPTIONS = {"--engine": "--backend"}
+NAMES_OPTIONS = ("--variants", "--tasks", "--redo")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -34,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 complete, 1 some trials failed, 2 bad usage or input, 130 stopped."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        return _run(make_parser().parse_args(words), words)
+        return _run(_parsed(words), words)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -156,6 +158,20 @@ def _report_only(config: Any) -> int:
 
     rebuild(StudyFolder(Path(config.results), config.study_name), config)
     return 0
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """The options. Names that follow one another with spaces are told to take commas."""
+    parser = make_parser()
+    options, rest = parser.parse_known_args(words)
+    for place, option in enumerate(words if rest else ()):
+        names = list(takewhile(lambda word: not word.startswith("-"), words[place + 1 :]))
+        if option in NAMES_OPTIONS and len(names) > 1:
+            joined = ",".join(name.strip(",") for name in names)
+            raise UserError(f"{option} takes names with commas and no spaces: {option} {joined}")
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
 
 
 def _data(words: list[str]) -> dict[str, str]:

@@ -27,7 +27,7 @@ def check_redo(folder: StudyFolder, plan: StudyPlan, names: Sequence[str]) -> li
     if not names:
         return []
     if not folder.exists:
-        raise UserError(f"--redo {','.join(names)}: there is no study {folder.name!r} yet; leave it out")
+        raise UserError(f"--redo {','.join(names)}: {folder.missing()}; leave it out")
     here = {variant.name.lower(): variant.name for variant in plan.variants}
     known = {*folder.metadata().get("variants", {}), *folder.tables.trials()["variant"]}
     found = []

@@ -47,7 +47,8 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
     """
     config = plan.config
     folder = StudyFolder(Path(config.results), config.study_name)
-    progress = ProgressDisplay(plan.trials(), {task.name: task.direction for task in plan.tasks})
+    directions, units = ({task.name: getattr(task, key) for task in plan.tasks} for key in ("direction", "unit"))
+    progress = ProgressDisplay(plan.trials(), directions, units)
     if folder.exists and not fresh:
         check_numerics_version(folder)  # both before the data is parsed, which may take a while
         folder.compare(config)
@@ -112,7 +113,7 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
         UserError: there is no such study, or it is being run.
     """
     if not folder.exists:
-        raise UserError(f"there is no study {folder.name!r} in {folder.results}/")
+        raise UserError(folder.missing())
     folder.lock()
     try:
         report = report_study(folder)
@@ -162,6 +163,9 @@ def _run(
     executor = make_executor(name, plan)
     try:
         with progress, stop_signals_as_interrupts() as stopped:
+            if trials:
+                workers = min(plan.config.workers, len(trials)) if name == "local" else 1
+                progress.wait_for(f"starting {workers} workers" if workers > 1 else "starting")
             for result in executor.run(trials):
                 folder.tables.add(result.row, result.curve, result.sample)
                 if result.traceback:

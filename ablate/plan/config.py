@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,20 @@ class Config:
     def workers(self) -> int:
         return self.jobs or cores()
 
-    def identity(self) -> dict[str, Any]:
-        """What the numbers of a trial depend on, flat: two configurations that agree here make one study."""
+    def identity(self, tasks: Collection[str]) -> dict[str, Any]:
+        """What the numbers of trials of these tasks depend on, flat; configurations that agree here make one study."""
         return {
             "seed": self.seed,
             "paired": self.paired,
             "backend": self.backend,  # backends agree, but not to the last bit
             **{f"training.{key}": value for key, value in dataclasses.asdict(self.training).items()},
             **{f"search.{key}": entry for key, entry in self.search.items()},
-            **{f"settings.{task}.{key}": value for task, own in self.settings.items() for key, value in own.items()},
+            **{
+                f"settings.{task}.{key}": value
+                for task, own in self.settings.items()
+                if task in tasks
+                for key, value in own.items()
+            },
         }
 
     def extended_by(self, other: Config) -> Config:

@@ -175,7 +175,22 @@ def _known(key: str, known: Any, place: str, prefix: str) -> None:
         return
     if RENAMED_KEYS.get(key) in known:
         raise UserError(f"{place}: {prefix + key!r} is now called {prefix + RENAMED_KEYS[key]!r}; rename it")
-    raise UserError(f"{place}: unknown key {prefix + key!r}{_near(key, known)}")
+    raise UserError(f"{place}: unknown key {prefix + key!r}{_where_known(key) or _near(key, known)}")
+
+
+def _where_known(key: str) -> str:
+    """Where a key belongs that stands in the wrong place."""
+    if key in get_type_hints(Config):
+        return f": it belongs at the top level, before the first [section], as {key}"
+    for section, known in (("training", get_type_hints(TrainingConfig)), ("search", GREFF_SEARCH_SPACE)):
+        if key in known:
+            return f": it belongs in [{section}], as {section}.{key}"
+    tasks = [task.name for task in (*TASKS, *TASKS_FROM_DATA) if key in task.default_settings]
+    if tasks:
+        whose = tasks[0] if len(tasks) == 1 else "TASK"
+        of = "" if len(tasks) == 1 else f", where TASK is {', '.join(tasks[:-1])} or {tasks[-1]}"
+        return f": it belongs in [settings.{whose}], as settings.{whose}.{key}{of}"
+    return ""
 
 
 def _near(word: str, known: Any) -> str:
