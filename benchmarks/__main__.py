@@ -32,7 +32,6 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "machine.txt").write_text(machine() + "\n", encoding="utf-8")
     print(machine(), flush=True)
     try:
         for name in options.which or ("step", "epoch", "sweep"):
@@ -42,6 +41,8 @@ def main() -> int:
                 epoch.run(options.out, max(options.rounds // 3, 1))
             else:
                 sweep.run(options.out)
+            # With each result, since a partial run leaves the others as they are.
+            (options.out / f"{name}.machine.txt").write_text(machine() + "\n", encoding="utf-8")
     except UserError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2

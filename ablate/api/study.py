@@ -51,7 +51,10 @@ class Study:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """A row a trial: coordinates, state, hyperparameters, scores in the unit of the task's metric, seconds."""
+        """A row a trial: coordinates, state, hyperparameters, scores in the unit of the task's metric, seconds.
+
+        The scores of a diverged trial are NaN, so that a mean of them flatters what diverges: compare by `scored`.
+        """
         return self.results.trials.copy()
 
     @property
@@ -66,7 +69,7 @@ class Study:
 
     @property
     def scored(self) -> pd.DataFrame:
-        """The trials with `score`, by which they are compared: diverged ones have the worst of their task."""
+        """The trials with `score`, to be compared and plotted by it: diverged ones have the worst of their task."""
         return self.table("scored_trials")
 
     @property

@@ -40,7 +40,7 @@ class Task:
         UserError: a loss or score that is not known, or parts that do not fit each other.
     """
 
-    name: str
+    name: str  # on the command line, in tables and in figures
     summary: str  # one line
     loss: Loss  # with the output layer that belongs to it: see ablate.definitions.scores
     score: str  # what is reported, a mean over all targets of a split: a name in SCORES
@@ -59,7 +59,7 @@ class Task:
     training_overrides: Mapping[str, Any] = field(default_factory=dict)  # what goes before the study's training
     allows_bidirectional: bool = False  # whether what follows a frame may be seen there; networks then do, by default
     samples_text: bool = False  # whether trained networks write text: their input symbols are the classes
-    groups: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()  # that it belongs to
     version: int = 1  # raised when `load` comes to give other numbers for the same source
     # What identifies the source, cheaply; a task whose user's copy is a folder brings its own.
     fingerprint: Callable[[Path | None], str] = file_fingerprint

@@ -38,8 +38,10 @@ class Config:
     results: str = "results"  # the folder of all studies
     data: dict[str, str] = field(default_factory=dict)  # the user's own copies, by task
     preset: str = "default"  # what the file and the command line go over
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    search: dict[str, Range | float] = field(default_factory=lambda: dict(GREFF_SEARCH_SPACE))
+    training: TrainingConfig = field(default_factory=TrainingConfig)  # [training]: how a network is trained
+    search: dict[str, Range | float] = field(
+        default_factory=lambda: dict(GREFF_SEARCH_SPACE)
+    )  # [search]: what is drawn, or one value for all trials
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by task: of its data, or in training's place
 
     def __post_init__(self) -> None:

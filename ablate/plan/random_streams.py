@@ -12,8 +12,8 @@ import numpy as np
 class TrialId:
     """Where a trial stands in its study."""
 
-    task: str
-    variant: str
+    task: str  # its name
+    variant: str  # its name
     index: int  # 0 for the first draw of the search
 
     def __str__(self) -> str:
@@ -32,9 +32,9 @@ class RandomStreams:
     noise, and the initial value of each weight that they have in common.
     """
 
-    seed: int
-    coordinates: TrialId
-    paired: bool = True
+    seed: int  # of the study
+    coordinates: TrialId  # the trial
+    paired: bool = True  # whether all variants share the draws of an index
 
     def generator(self, purpose: str, *details: str | int) -> np.random.Generator:
         """The generator for one purpose, such as ("noise", epoch)."""
