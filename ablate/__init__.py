@@ -14,12 +14,23 @@ if TYPE_CHECKING:
     from ablate.api.layer import RecurrentLayer, layer
     from ablate.api.run import load, run
     from ablate.api.study import Study
+    from ablate.cell.language import exp, log, maximum, minimum, relu, sigmoid, softplus, sqrt, tanh
+    from ablate.definitions.dataset import Dataset, Sequences, TargetPosition
+    from ablate.definitions.scores import SCORES, Score
+    from ablate.definitions.task import TASKS, Task
     from ablate.definitions.variant import VARIANTS, module_variant, variant
     from ablate.errors import UserError
 
 _HOMES = {
+    "Dataset": "ablate.definitions.dataset",
     "RecurrentLayer": "ablate.api.layer",
+    "SCORES": "ablate.definitions.scores",
+    "Score": "ablate.definitions.scores",
+    "Sequences": "ablate.definitions.dataset",
     "Study": "ablate.api.study",
+    "TASKS": "ablate.definitions.task",
+    "TargetPosition": "ablate.definitions.dataset",
+    "Task": "ablate.definitions.task",
     "UserError": "ablate.errors",
     "VARIANTS": "ablate.definitions.variant",
     "layer": "ablate.api.layer",
@@ -27,18 +38,37 @@ _HOMES = {
     "module_variant": "ablate.definitions.variant",
     "run": "ablate.api.run",
     "variant": "ablate.definitions.variant",
+    **dict.fromkeys(
+        ("exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "sqrt", "tanh"), "ablate.cell.language"
+    ),
 }
 
 __all__ = [
+    "SCORES",
+    "TASKS",
     "VARIANTS",
+    "Dataset",
     "RecurrentLayer",
+    "Score",
+    "Sequences",
     "Study",
+    "TargetPosition",
+    "Task",
     "UserError",
     "__version__",
+    "exp",
     "layer",
     "load",
+    "log",
+    "maximum",
+    "minimum",
     "module_variant",
+    "relu",
     "run",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "tanh",
     "variant",
 ]
 

@@ -46,7 +46,7 @@ def _speed(options: argparse.Namespace, names: list[str]) -> int:
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    (options.out / "machine.txt").write_text(machine() + "\n", encoding="utf-8")
+    options.out.mkdir(parents=True, exist_ok=True)
     print(machine(), flush=True)
     try:
         for name in names:
@@ -56,6 +56,8 @@ def _speed(options: argparse.Namespace, names: list[str]) -> int:
                 epoch.run(options.out, max(options.rounds // 3, 1))
             else:
                 sweep.run(options.out)
+            # With each result, since a partial run leaves the others as they are.
+            (options.out / f"{name}.machine.txt").write_text(machine() + "\n", encoding="utf-8")
     except UserError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2

@@ -35,9 +35,16 @@ def write(results: Path) -> None:
 
 
 def text(results: Path) -> str:
-    """The tables of step.csv, epoch.csv and sweep.csv, with the machine that they were taken on."""
+    """The tables of step.csv, epoch.csv and sweep.csv, with the machines that they were taken on."""
     tables = {name: pd.read_csv(results / f"{name}.csv") for name in ("step", "epoch", "sweep")}
-    machine = (results / "machine.txt").read_text(encoding="utf-8").strip()
+    machines: dict[str, list[str]] = {}
+    for name in tables:
+        machine = (results / f"{name}.machine.txt").read_text(encoding="utf-8").strip()
+        machines.setdefault(machine, []).append(name)
+    several = len(machines) > 1
+    measured = [
+        f"Measured on{' (' + ', '.join(which) + ')' if several else ''}: {name}." for name, which in machines.items()
+    ]
     steps, sweeps = tables["step"], tables["sweep"].round({"seconds": 1, "trials_an_hour": 0})
     used = {name: [file for file, table in tables.items() if name in table] for name in COLUMNS}
     columns = pd.DataFrame(
@@ -48,7 +55,7 @@ def text(results: Path) -> str:
         }
     )
     parts = [
-        f"Measured on: {machine}.",
+        *measured,
         "### A training step",
         markdown(step.summary(steps.query("batch == 1"))),
         *_in_batches(steps),

@@ -140,7 +140,7 @@ def test_bad_input_is_told_in_one_line_and_nothing_is_written(
     with pytest.raises(ablate.UserError, match=message) as caught:
         ablate.run(**{"variants": "V", "trials": 1, **given})
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
-    with pytest.raises(ablate.UserError, match="there is no study in results/none"):
+    with pytest.raises(ablate.UserError, match=rf"there is no study 'none' in {tmp_path}/results; it has none"):
         ablate.load("results/none")
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -131,6 +135,30 @@ def test_every_generated_part_stands_somewhere_and_explains_every_row() -> None:
             assert not line.startswith("|") or line.split(" | ")[-1].strip(" |"), f"{name}: no meaning in {line}"
 
 
+def documented_dataclasses() -> Iterator[type]:
+    """The dataclasses of the API reference, by themselves or in a module that it shows."""
+    for path in re.findall(r"^::: (\S+)", (generate.DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE):
+        shown = pkgutil.resolve_name(path)
+        members = vars(shown).values() if inspect.ismodule(shown) else [shown]
+        for each in members:
+            own = not inspect.ismodule(shown) or getattr(each, "__module__", "") == path
+            if inspect.isclass(each) and dataclasses.is_dataclass(each) and own:
+                yield each
+
+
+# Of what decorators fill in from their own, documented parameters.
+REGISTERED = ("ablate.analysis.registry", "ablate.report.registry")
+
+
+def test_every_field_in_the_api_reference_is_explained() -> None:
+    silent = {
+        owner.__name__: [name for name, text in generate.commented_fields(owner).items() if not text]
+        for owner in documented_dataclasses()
+        if owner.__module__ not in REGISTERED
+    }
+    assert len(silent) > 10 and not {owner: names for owner, names in silent.items() if names}
+
+
 def test_a_column_without_an_explanation_is_found_out() -> None:
     with pytest.raises(ValueError, match="does not explain its column 'share'"):
         generate.meanings("mine", pd.DataFrame(columns=["task", "share"]), {})
@@ -155,6 +183,7 @@ def test_the_figures_of_speed_in_the_readme_are_those_of_the_benchmarks() -> Non
 def test_versions_agree() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {ablate.__version__}\n" in citation
+    assert re.search(r"^date-released: 20\d\d-[01]\d-[0-3]\d$", citation, re.MULTILINE)
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     released = re.findall(r"^## \[(\d[^\]]*)\]", changelog, re.MULTILINE)
     assert released[0] == ablate.__version__

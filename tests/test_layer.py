@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import threading
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import ablate
@@ -178,6 +180,88 @@ def test_it_learns_in_a_plain_loop() -> None:
     assert min(losses[:5]) > 0.6 and sum(losses[-5:]) / 5 < 0.1
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_an_empty_batch_is_empty_as_nn_lstms(backend: str) -> None:
+    cell = ablate.layer("NP", M, N, layers=2, bidirectional=True, backend=backend)
+    x = torch.zeros(T, 0, M, requires_grad=True)
+    for lengths in (None, []):
+        y, state = cell(x, lengths=lengths)
+        assert y.shape == (T, 0, 2 * N) and [each.shape for each in state] == [(4, 0, N)] * 2
+    y.sum().backward()
+    assert x.grad is not None and all((each.grad == 0).all() for each in cell.parameters())  # type: ignore[union-attr]
+
+
+def test_it_stands_in_a_sequential_under_adamw_with_clipped_gradients() -> None:
+    class Outputs(nn.Module):
+        def forward(self, both: tuple[Tensor, object]) -> Tensor:
+            return both[0]
+
+    torch.manual_seed(0)
+    model = nn.Sequential(ablate.layer("GRU", M, N, layers=2), Outputs(), nn.Linear(N, 1))
+    optimiser = torch.optim.AdamW(model.parameters(), 0.02)
+    x, losses = random(T, B, M, dtype=torch.float32), []
+    for _ in range(40):
+        optimiser.zero_grad()
+        loss = (model(x) - x[:, :, :1]).pow(2).mean()
+        loss.backward()
+        assert nn.utils.clip_grad_norm_(model.parameters(), 1.0) > 0
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
+    for parameter in model[0].parameters():  # frozen, it still hands the derivatives of its input on
+        parameter.requires_grad_(False)
+    model(x.requires_grad_()).sum().backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
+
+
+def test_threads_share_a_layer() -> None:
+    """Its first use too, which compiles the cell; and under inference_mode, which leaves it as it was."""
+    cell = ablate.layer("V", M, N, seed=0)
+    x, found = random(T, B, M, dtype=torch.float32), []
+
+    def use() -> None:
+        with torch.inference_mode():
+            cell(x, lengths=LENGTHS)
+        y, _ = cell(x)
+        y.sum().backward()
+        found.append(y)
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4 and all(torch.equal(each, found[0]) for each in found)
+
+
+def test_derivatives_of_states_before_the_first_step() -> None:
+    cell = ablate.layer("V", 2, 3, layers=2, bidirectional=True, dtype=torch.float64, seed=0, backend="cpu")
+    state = [random(4, 2, 3).requires_grad_() for _ in range(2)]
+
+    def run(x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        y, last = cell(x, state)
+        return y, *last
+
+    assert torch.autograd.gradcheck(run, (random(3, 2, 2).requires_grad_(), *state))
+
+
+def test_pytorchs_own_tools_take_its_weights() -> None:
+    """Strict loading, pruning, a parametrization, and inputs that do not lie in order."""
+    cell, x = ablate.layer("V", M, N, seed=0), random(B, M, T, dtype=torch.float32).permute(2, 0, 1)
+    y, _ = cell(x)
+    torch.testing.assert_close(y, cell(x.contiguous())[0])
+    for change in ({"more": torch.zeros(1)}, {"W_z": torch.zeros(N, M + 1)}):
+        with pytest.raises(RuntimeError, match=next(iter(change))):
+            cell.load_state_dict({**cell.state_dict(), **change})
+    pruned = prune.l1_unstructured(copy.deepcopy(cell), "W_z", 0.5)
+    normed = nn.utils.parametrizations.weight_norm(copy.deepcopy(cell), "W_z")
+    torch.testing.assert_close(normed(x)[0], y)
+    assert not torch.allclose(pruned(x)[0], y)
+    for each in (pruned, normed):
+        each(x)[0].sum().backward()
+        assert all(parameter.grad is not None for parameter in each.parameters())
+
+
 def test_initial_weights_follow_the_seed_and_the_variant() -> None:
     one, same, other = (ablate.layer("V", 40, 50, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one.W_z, same.W_z) and not torch.equal(one.W_z, other.W_z)
@@ -197,7 +281,16 @@ def test_initial_weights_follow_the_seed_and_the_variant() -> None:
     ("make", "call", "message"),
     [
         ({"variant": "VV"}, {}, "unknown variant 'VV': did you mean V"),
-        ({"hidden_size": 0}, {}, "hidden_size is 0; it must be at least 1"),
+        ({"hidden_size": 0}, {}, "hidden_size is 0; it must be a whole number, at least 1"),
+        ({"layers": 1.5}, {}, "layers is 1.5; it must be a whole number, at least 1"),
+        ({}, {"x": torch.zeros(0, B, M)}, r"x has the shape \(0, 4, 3\); it must be .* and T at least 1"),
+        ({}, {"lengths": torch.tensor([1.0, 2.5, 3.0, 4.0])}, "they must be 4 numbers from 1 to 7"),
+        ({}, {"lengths": torch.ones(B, dtype=torch.bool)}, "they must be 4 numbers from 1 to 7"),
+        (
+            {},
+            {"state": (torch.zeros(1, B, N), torch.zeros(1, B, N).double())},
+            "state is float32 on cpu, float64 on cpu",
+        ),
         ({"backend": "gpu"}, {}, "backend is 'gpu'; known: auto, cpu"),
         ({"seed": -1}, {}, "seed is -1"),
         ({}, {"x": torch.zeros(T, B, 9)}, r"x has the shape \(7, 4, 9\); it must be \(T, B, M\) with M = 3"),

@@ -136,6 +136,12 @@ def test_the_kept_configuration_reads_back(tmp_path: Path) -> None:
         ("[search]\nlearning_rate = { low = 0 }", "on the scale 'log' it must be positive"),
         ("[search]\nlearning_rate = { log = true }", "unknown key 'log'; known: low, high, scale"),
         ("[search]\nmomentum = 1.0", "a momentum must be at least 0 and below 1"),
+        ("epochs = 3", "unknown key 'epochs': it belongs in [training], as training.epochs"),
+        ("momentum = 0.9", "unknown key 'momentum': it belongs in [search], as search.momentum"),
+        ("[training]\ntrials = 3", "'training.trials': it belongs at the top level, before the first [section], as tr"),
+        ("[search]\nbatch_size = 3", "'search.batch_size': it belongs in [training], as training.batch_size"),
+        ("sample = 9", "unknown key 'sample': it belongs in [settings.text], as settings.text.sample"),
+        ("length = 9", "it belongs in [settings.TASK], as settings.TASK.length, where TASK is "),
         ("study = '../x'", "it must be the plain name of a folder"),
         ("trials = ", "cannot be read"),
     ],
@@ -220,8 +226,8 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], words: st
 
 def test_settings_are_part_of_what_a_study_is() -> None:
     one, other = (load_config(None, {"settings": {"adding": {"length": length}}}) for length in (10, 20))
-    assert one.identity() != other.identity()
-    assert load_config(None, one.to_toml()).identity() == one.identity()
+    assert one.identity(["adding"]) != other.identity(["adding"])
+    assert load_config(None, one.to_toml()).identity(["adding"]) == one.identity(["adding"])
 
 
 def test_data_for_a_generated_task_are_refused() -> None:

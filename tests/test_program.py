@@ -13,6 +13,7 @@ import ablate
 from ablate.cli import main as command
 from ablate.definitions import registry
 from ablate.definitions.registry import Registry
+from ablate.execution.sweep import SweepInterrupted
 from tests.conftest import ROOT
 
 
@@ -29,12 +30,16 @@ def test_the_command_speaks_of_itself_as_it_was_called(
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"{name} {ablate.__version__}\n"
 
-    def interrupted(*options: object) -> int:
-        raise KeyboardInterrupt
+    words = ["--study", "a b", "--fresh", "--redo", "V,GRU", "--redo=NP"]
+    goes_on = {SweepInterrupted: "--study 'a b'", KeyboardInterrupt: "--study 'a b' --fresh --redo V,GRU --redo=NP"}
+    for stop, rest in goes_on.items():
 
-    monkeypatch.setattr(command, "_run", interrupted)
-    assert command.main(["--study", "a b", "--fresh"]) == 130
-    assert capsys.readouterr().err.endswith(f"Go on with: {program} --study 'a b'\n")
+        def interrupted(*options: object, stop: type[BaseException] = stop) -> int:
+            raise stop
+
+        monkeypatch.setattr(command, "_run", interrupted)
+        assert command.main(words) == 130
+        assert capsys.readouterr().err.endswith(f"Go on with: {program} {rest}\n")
 
 
 def test_the_distribution_has_a_name_of_its_own() -> None:

@@ -95,7 +95,7 @@ def test_workers_and_order_do_not_matter(study: Path, command: Command, tmp_path
     assert_same(tables(tmp_path / "results" / "s"), tables(study / "results" / "s"))
 
 
-@pytest.mark.parametrize("victim", ["parent", "worker", "interrupt", "terminate"])
+@pytest.mark.parametrize("victim", ["parent", "worker", "interrupt", "interrupt twice", "terminate"])
 def test_a_killed_study_resumes_to_the_same_table(
     victim: str, study: Path, sweep: Command, tmp_path: Path, small_music: Path
 ) -> None:
@@ -118,15 +118,18 @@ def test_a_killed_study_resumes_to_the_same_table(
         process.kill()
     elif victim == "worker":
         os.kill(pool[0], signal.SIGKILL)
-    elif victim == "interrupt":
+    elif victim.startswith("interrupt"):
         os.killpg(process.pid, signal.SIGINT)
+        if victim == "interrupt twice":  # as who sees no end of it does
+            time.sleep(0.2)
+            os.killpg(process.pid, signal.SIGINT)
     else:
         process.terminate()
     _, errors = process.communicate(timeout=120)
     assert "Traceback" not in errors
-    if victim in ("interrupt", "terminate"):
+    if victim not in ("parent", "worker"):
         assert process.returncode == 130
-        assert "Go on with: python run_sweep.py --config" in errors
+        assert "Go on with: python run_sweep.py --config" in errors.splitlines()[-1]
     if victim == "worker":
         kept = StudyTables(tmp_path / "results" / "s").trials()
         lost = kept[kept["state"] == "failed"]
@@ -178,6 +181,29 @@ def test_another_configuration_is_refused_with_the_difference(study: Path, sweep
     fresh = sweep("--seed", "7", "--fresh", "--trials", "1")
     assert fresh.returncode == 0
     assert len(StudyTables(tmp_path / "results" / "s").trials()) == 2
+
+
+def test_settings_of_tasks_that_a_study_lacks_make_no_difference(study: Path, sweep: Command, tmp_path: Path) -> None:
+    shutil.copytree(study / "results", tmp_path / "results")
+    sweep_arguments(tmp_path, tmp_path)
+    other = tmp_path / "other.toml"
+    other.write_text((tmp_path / "small.toml").read_text() + "[settings.handwriting]\ntrain = 9\n")
+    done = sweep("--config", str(other))
+    assert done.returncode == 0 and "nothing to train" in done.stdout, done.stderr
+    refused = sweep("--config", str(other), "--seed", "7")
+    assert "seed is 0 there and 7 here. Give" in refused.stderr
+
+
+def test_a_study_that_is_missing_is_told_with_those_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("other", "mines", *(f"x{k}" for k in range(8))):
+        (tmp_path / "results" / name).mkdir(parents=True)
+        (tmp_path / "results" / name / "config.toml").touch()
+    assert main(["--report-only", "--study", "mine"]) == 2
+    said = capsys.readouterr().err
+    assert f"there is no study 'mine' in {tmp_path}/results; it has mines, " in said and " and 2 more" in said
 
 
 def test_other_data_is_refused(study: Path, sweep: Command, tmp_path: Path, small_music: Path) -> None:
@@ -244,7 +270,9 @@ def test_an_exception_fails_its_trial_alone(sweep: Command, tmp_path: Path) -> N
         (["--colour"], "unrecognized arguments: --colour"),
         (["--describe", "LSMT"], "unknown variant 'LSMT'"),
         (["--describe", "handwritting"], "unknown task 'handwritting': did you mean handwriting?"),
-        (["--report-only", "--study", "none"], "there is no study 'none'"),
+        (["--report-only", "--study", "none"], "there is no study 'none' in /"),
+        (["--variants", "V", "GRU"], "--variants takes names with commas and no spaces: --variants V,GRU"),
+        (["--tasks", "music,", "speech"], "--tasks takes names with commas and no spaces: --tasks music,speech"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

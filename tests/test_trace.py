@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ablate.cell.language import maximum, minimum, relu, sigmoid, softplus, tanh
 from ablate.cell.tracer import trace
@@ -194,6 +195,38 @@ def in_place(x, y, w):
 
 def compares(x, y, w):
     return tanh(w.z(x, y)) if y == 0 else w.z(x, y)  # wrong
+
+
+# What mixes the units of a vector or picks some of them, each as the new state of a cell.
+NOT_ELEMENTWISE = {
+    "h.T": ".T: ",
+    "h.sum()": ".sum: ",
+    "h.tanh()": ".tanh: functions stand before their vector, as tanh(h)",
+    "np.tanh(h)": "a function of NumPy is given a Vector (TypeError); equations are made of + - * / ** and ",
+    "h @ w.z(x, h)": "a product by @: ",
+    "np.eye(3) @ h": "a product by @: ",
+    "h[0]": "a part of a vector, by [...]: ",
+    "h[:3]": "a part of a vector, by [...]: ",
+    "len(h) * h": "the length of a vector",
+    "sum(h) * h": "a vector gone through unit by unit",
+    "softmax(h)": "unknown function or name 'softmax'; known functions: tanh, ",
+    "torch.softmax(h, -1)": "",
+    "float(h) * h": "a vector taken as a number: ",
+    "h % 2": "only + - * / and ** are known: ",
+    "h if h > 0 else -h": "a cell has no branches: use minimum, maximum or relu",
+    "w.z(x, h).mean() * h": ".mean: ",
+}
+
+
+@pytest.mark.parametrize(("expression", "message"), NOT_ELEMENTWISE.items())
+def test_what_is_not_elementwise_says_so_and_what_to_do(expression: str, message: str) -> None:
+    names: dict[str, Any] = {"np": np, "torch": torch}
+    exec(f"def cell(x, h, w):\n    return {expression}", names)
+    with pytest.raises(UserError) as refused:
+        trace(names["cell"], "MINE")
+    said = str(refused.value)
+    assert message in said and "a state is a vector of units, taken element by element; " in said
+    assert said.endswith("ablate.module_variant") and "\n" not in said and "object" not in said
 
 
 MISTAKES = [

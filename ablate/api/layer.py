@@ -52,8 +52,8 @@ class RecurrentLayer(nn.Module):
     ) -> None:
         super().__init__()
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("layers", layers)):
-            if size < 1:
-                raise UserError(f"{name} is {size}; it must be at least 1")
+            if not isinstance(size, int | np.integer) or size < 1:
+                raise UserError(f"{name} is {size}; it must be a whole number, at least 1")
         if backend not in ("auto", *BACKENDS):
             raise UserError(f"backend is {backend!r}; known: auto, {', '.join(BACKENDS)}")
         self.variant, self.backend = variant, backend
@@ -198,6 +198,8 @@ class RecurrentLayer(nn.Module):
     def _engine(self, x: Tensor) -> Layer:
         """The variant on the backend that can run this input."""
         asked = self.backend
+        if not x.shape[1]:
+            asked = "reference"  # an empty batch has empty derivatives, for which no kernel is needed
         if asked != "reference" and (x.device.type != "cpu" or x.dtype not in COMPILED_DTYPES):
             if asked != "auto":
                 raise UserError(
@@ -212,8 +214,9 @@ class RecurrentLayer(nn.Module):
         return self._engines[asked]
 
     def _check(self, x: Tensor) -> None:
-        if x.ndim != 3 or x.shape[2] != self.input_size or not x.shape[0] or not x.shape[1]:
-            raise UserError(f"x has the shape {tuple(x.shape)}; it must be (T, B, M) with M = {self.input_size}")
+        if x.ndim != 3 or x.shape[2] != self.input_size or not x.shape[0]:
+            wanted = f"(T, B, M) with M = {self.input_size} and T at least 1"
+            raise UserError(f"x has the shape {tuple(x.shape)}; it must be {wanted}")
         like = next(self.parameters())
         if (x.dtype, x.device) != (like.dtype, like.device):
             raise UserError(
@@ -234,6 +237,9 @@ class RecurrentLayer(nn.Module):
         if len(given) != len(names) or any(tuple(each.shape) != shape for each in given):
             found = ", ".join(str(tuple(each.shape)) for each in given)
             raise UserError(f"state has the shapes {found}; {self.variant.name} takes {', '.join(names)}, each {shape}")
+        if any((each.dtype, each.device) != (x.dtype, x.device) for each in given):
+            found = ", ".join(f"{_short(each.dtype)} on {each.device}" for each in given)
+            raise UserError(f"state is {found} and x is {_short(x.dtype)} on {x.device}; move one of the two by .to()")
         return [tuple(each[k] for each in given) for k in range(cells)]
 
 
@@ -325,20 +331,20 @@ def _checked_lengths(lengths: Lengths | None, x: Tensor) -> list[int] | None:
     """The lengths as numbers, or None where all sequences fill x."""
     if lengths is None:
         return None
-    found = [int(length) for length in lengths]
+    found = lengths.tolist() if isinstance(lengths, Tensor | np.ndarray) else [int(length) for length in lengths]
     T, B = x.shape[:2]
-    if len(found) != B or min(found) < 1 or max(found) > T:
+    if len(found) != B or any(type(length) is not int or not 1 <= length <= T for length in found):
         raise UserError(f"lengths are {found}; they must be {B} numbers from 1 to {T}, one for each sequence of x")
-    return None if min(found) == T else found
+    return None if all(length == T for length in found) else found
 
 
 def _given(holder: nn.Module, name: str) -> Tensor:
     *path, own = name.split(".")
     for part in path:
         holder = holder._modules[part]  # type: ignore[assignment]
-    weight = holder._parameters[own]
-    assert weight is not None
-    return weight
+    weight = holder._parameters.get(own)
+    # What `torch.nn.utils` parametrizes or prunes is computed from other parameters, and is no parameter itself.
+    return getattr(holder, own) if weight is None else weight
 
 
 def _short(dtype: torch.dtype) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, Unpack
 from ablate.api.study import Study
 from ablate.errors import UserError
 from ablate.execution.sweep import run_study
-from ablate.plan.config_file import load_config
+from ablate.plan.config_file import load_config, split_names
 from ablate.plan.study_plan import make_plan
 from ablate.storage.folder import StudyFolder
 
@@ -47,7 +47,9 @@ class StudyOptions(TypedDict, total=False):
     settings: Mapping[str, Mapping[str, Any]]
 
 
-def run(*, fresh: bool = False, config: str | Path | None = None, **options: Unpack[StudyOptions]) -> Study:
+def run(
+    *, fresh: bool = False, redo: Names = (), config: str | Path | None = None, **options: Unpack[StudyOptions]
+) -> Study:
     """Run a study, or finish what is missing of it, and report it: what `python run_sweep.py` does.
 
         study = ablate.run(variants="greff", tasks="music", trials=20, study="s")
@@ -58,6 +60,7 @@ def run(*, fresh: bool = False, config: str | Path | None = None, **options: Unp
 
     Args:
         fresh: start the study anew; its old results are deleted.
+        redo: variants whose trials are deleted and trained anew, such as those whose equations have changed.
         config: a TOML file, over which the options go.
         **options: as those of the command, see README and `python run_sweep.py --help`; an option that is left out is
             as the preset says. `training`, `search` and `settings` are nested as in a TOML file.
@@ -72,8 +75,10 @@ def run(*, fresh: bool = False, config: str | Path | None = None, **options: Unp
     given = {key: _plain(value) for key, value in options.items()}
     words = [f"{key}={value!r}" for key, value in given.items()] + ["fresh=True"] * fresh
     try:
+        if fresh and redo:
+            raise UserError("--fresh trains everything anew; leave out --redo")
         plan = make_plan(load_config(Path(config) if config else None, given, "ablate.run"))
-        failed = run_study(plan, fresh=fresh, command=f"ablate.run({', '.join(words)})")
+        failed = run_study(plan, fresh=fresh, command=f"ablate.run({', '.join(words)})", redo=split_names(redo))
     except UserError as error:
         raise UserError(_as_python(str(error))) from error.__cause__
     if failed:
@@ -95,7 +100,7 @@ def load(path: str | Path) -> Study:
     place = Path(path).expanduser()
     folder = StudyFolder(place.parent, place.name)
     if not folder.exists:
-        raise UserError(f"there is no study in {path}: it holds no {folder.config_file.name}")
+        raise UserError(folder.missing())
     return Study(folder)
 
 
@@ -112,5 +117,5 @@ def _plain(value: Any) -> Any:
 
 def _as_python(message: str) -> str:
     """A message that names options of the command, with the names that they have here."""
-    message = message.replace("--fresh", "fresh=True")
+    message = re.sub(r"--redo ([^\s:;]+)", r"redo='\1'", message.replace("--fresh", "fresh=True"))
     return re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: found[1].replace("-", "_"), message)

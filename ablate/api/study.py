@@ -52,7 +52,10 @@ class Study:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """A row a trial: coordinates, state, hyperparameters, scores in the unit of the task's metric, seconds."""
+        """A row a trial: coordinates, state, hyperparameters, scores in the unit of the task's metric, seconds.
+
+        The scores of a diverged trial are NaN, so that a mean of them flatters what diverges: compare by `scored`.
+        """
         return self.results.trials.copy()
 
     @property

@@ -44,7 +44,7 @@ class AsMade:
 class Plus:
     """The study's draw, shifted: a bias that opens a gate (Gers et al. 2000; Jozefowicz et al. 2015)."""
 
-    shift: float
+    shift: float  # what is added to the draw
 
     def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
         return drawn + self.shift
@@ -57,7 +57,7 @@ class Plus:
 class Constant:
     """One number."""
 
-    value: float
+    value: float  # of every entry
 
     def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
         return np.full_like(drawn, self.value)
@@ -70,7 +70,7 @@ class Constant:
 class Identity:
     """The identity matrix, so that a state stays as it is (Le et al. 2015)."""
 
-    scale: float = 1.0
+    scale: float = 1.0  # of the diagonal
 
     def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
         return self.scale * np.eye(*drawn.shape)
@@ -83,8 +83,8 @@ class Identity:
 class Uniform:
     """A uniform draw."""
 
-    low: float
-    high: float
+    low: float  # the smallest value
+    high: float  # the largest one
 
     def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
         return generator.uniform(self.low, self.high, drawn.shape)

@@ -17,7 +17,7 @@ from ablate.cell import language
 from ablate.cell.names import INPUT
 from ablate.cell.recorder import Recorder, Weights
 from ablate.cell.trace import Trace
-from ablate.cell.vector import EquationError, Vector
+from ablate.cell.vector import ELEMENTWISE, EquationError, Vector
 from ablate.errors import UserError
 
 
@@ -119,10 +119,15 @@ def _explain(error: Exception) -> str:
     if isinstance(error, NameError) and error.name and not hasattr(builtins, error.name):
         near = difflib.get_close_matches(error.name, known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        return f"unknown function or name {error.name!r}; {hint}known functions: {', '.join(known)}"
+        more = "" if near else f"; {ELEMENTWISE}"
+        return f"unknown function or name {error.name!r}; {hint}known functions: {', '.join(known)}{more}"
     if isinstance(error, EquationError):
         return str(error)
+    text = " ".join(str(error).split())
+    if "__array_ufunc__" in text:
+        text = "a function of NumPy is given a Vector"
+    more = f"; {ELEMENTWISE}" if "Vector" in text else ""  # what was asked of one
     return (
-        f"{error} ({type(error).__name__}); equations are made of + - * / ** and the functions of "
-        f"ablate.cell.language: {', '.join(known)}"
+        f"{text:.200} ({type(error).__name__}); equations are made of + - * / ** and the functions of "
+        f"ablate.cell.language: {', '.join(known)}{more}"
     )

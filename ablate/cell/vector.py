@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sympy
+
+# What is said of all that cannot be written in equations, after what it was.
+ELEMENTWISE = (
+    "a state is a vector of units, taken element by element; maps such as w.z(x, h) mix them, and a cell that needs "
+    "more is a module of PyTorch: ablate.module_variant"
+)
 
 
 class EquationError(Exception):
@@ -67,7 +73,9 @@ class Vector:
         return apply_elementwise("-", lambda a: -a, self)
 
     def __bool__(self) -> bool:
-        raise EquationError("a cell has no branches: use minimum, maximum or relu instead of if, and, or")
+        raise EquationError(
+            f"a cell has no branches: use minimum, maximum or relu instead of if, and, or; {ELEMENTWISE}"
+        )
 
     def __lt__(self, other: Any) -> bool:
         return bool(self)
@@ -80,6 +88,44 @@ class Vector:
         raise EquationError("an equation changes a value in place: write c = c + z instead of c += z")
 
     __isub__ = __imul__ = __itruediv__ = __ipow__ = __iadd__
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # Python's own questions, such as what is copied how
+            raise AttributeError(name)
+        raise EquationError(f".{name}: functions stand before their vector, as tanh(h), and {ELEMENTWISE}")
+
+    __array_ufunc__ = None  # so that NumPy's numbers take part as numbers, and its functions and arrays do not
+
+    def __matmul__(self, other: Any) -> Vector:
+        raise EquationError(f"a product by @: {ELEMENTWISE}")
+
+    __rmatmul__ = __imatmul__ = __matmul__
+
+    def __getitem__(self, place: Any) -> Vector:
+        raise EquationError(f"a part of a vector, by [...]: {ELEMENTWISE}")
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        self[place]
+
+    def __len__(self) -> int:
+        raise EquationError(f"the length of a vector, which is known when a layer is made: {ELEMENTWISE}")
+
+    def __iter__(self) -> Iterator[Vector]:
+        raise EquationError(f"a vector gone through unit by unit, as by for or sum: {ELEMENTWISE}")
+
+    def __abs__(self) -> Vector:
+        raise EquationError("abs is not known: write maximum(h, -h)")
+
+    def __float__(self) -> float:
+        raise EquationError(f"a vector taken as a number: {ELEMENTWISE}")
+
+    __int__ = __index__ = __float__  # type: ignore[assignment]
+
+    def __mod__(self, other: Any) -> Vector:
+        raise EquationError(f"only + - * / and ** are known: {ELEMENTWISE}")
+
+    __rmod__ = __floordiv__ = __rfloordiv__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __mod__
+    __invert__ = __mod__  # type: ignore[assignment]
 
 
 def apply_elementwise(operation: str, symbolic: Callable[..., sympy.Expr], *operands: Any) -> Vector:

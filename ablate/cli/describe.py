@@ -155,7 +155,7 @@ def _describe_task(task: Task, config: Config) -> str:
         f"hash       {data.hash}",
         f"network    {'reads in both directions' if task_config.bidirectional else 'reads forwards'}",
         f"metric     {task.unit}, {SCORES[task.score].better} is better; "
-        f"{'in theory, without learning:' if task.generate else 'the best constant predictor scores'} "
+        f"{'in theory, without learning:' if task.baseline_is_theory else 'the best constant predictor scores'} "
         f"{task.baseline_score(data, task_config.settings):.4g}",
     ]
     now = task_config.differing_settings(config.training)

@@ -9,7 +9,9 @@ import argparse
 import os
 import re
 import shlex
+import signal
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +19,7 @@ from ablate.__about__ import __version__
 from ablate.errors import UserError
 
 RENAMED_OPTIONS = {"--engine": "--backend"}
+NAMES_OPTIONS = ("--variants", "--tasks", "--redo")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -33,12 +36,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 complete, 1 some trials failed, 2 bad usage or input, 130 stopped."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        return _run(make_parser().parse_args(words), words)
+        return _run(_parsed(words), words)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; what is finished is kept. Go on with: {_resume_command(words)}", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        if arguments is None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is ending; nothing comes after its last line
+        opened = type(stop) is not KeyboardInterrupt  # SweepInterrupted, whose module may not have been imported yet
+        command = _resume_command(words) if opened else shlex.join([*_program(), *words])
+        sys.stdout.flush()
+        print(f"\ninterrupted; what is finished is kept. Go on with: {command}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,6 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="The same command again finishes what is missing. Exit codes: 0 complete, 1 some trials failed, "
         "2 bad usage or input, 130 interrupted.",
         argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,  # so that no other word is --fresh or --redo, which the command that goes on leaves out
     )
     study = parser.add_argument_group("the study")
     study.add_argument("--variants", metavar="NAMES", help="'all', a group ('greff' is the nine) or names, with commas")
@@ -86,6 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
     where = parser.add_argument_group("where and how")
     where.add_argument("--study", metavar="NAME", help="the folder under results/; the preset's name by default")
     where.add_argument("--fresh", action="store_true", help="start the study anew: its old results are deleted")
+    where.add_argument("--redo", metavar="NAMES", help="drop the study's trials of these variants, and train them anew")
     where.add_argument("--results", metavar="DIR", help="the folder of all studies; results by default")
     where.add_argument(
         "--jobs", type=int, metavar="N", help="worker processes, one thread each; one a core by default, or if 0"
@@ -117,8 +127,11 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     given = vars(options)
     modes = {name: given.pop(name, None) for name in ("dry_run", "list", "describe", "report_only")}
     fresh, file = given.pop("fresh", False), given.pop("config", None)
-    from ablate.plan.config_file import load_config
+    from ablate.plan.config_file import load_config, split_names
 
+    redo = split_names(given.pop("redo", ""))
+    if fresh and redo:
+        raise UserError("--fresh trains everything anew; leave out --redo")
     if "data" in given:
         given["data"] = _data(given["data"])
     config = load_config(file, given)
@@ -143,7 +156,7 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         return 0
     from ablate.execution.sweep import run_study
 
-    failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]))
+    failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]), redo=redo)
     if failed:
         print(f"{failed} trials failed; see {config.folder}/failures. To try them again: {_resume_command(words)}")
     if not config.tracking_uri:
@@ -159,6 +172,20 @@ def _report_only(config: Any) -> int:
     return 0
 
 
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """The options. Names that follow one another with spaces are told to take commas."""
+    parser = make_parser()
+    options, rest = parser.parse_known_args(words)
+    for place, option in enumerate(words if rest else ()):
+        names = list(takewhile(lambda word: not word.startswith("-"), words[place + 1 :]))
+        if option in NAMES_OPTIONS and len(names) > 1:
+            joined = ",".join(name.strip(",") for name in names)
+            raise UserError(f"{option} takes names with commas and no spaces: {option} {joined}")
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
+
+
 def _data(words: list[str]) -> dict[str, str]:
     """`--data TASK=PATH`, which may be given for several tasks."""
     paths = {}
@@ -171,5 +198,10 @@ def _data(words: list[str]) -> dict[str, str]:
 
 
 def _resume_command(words: list[str]) -> str:
-    """The command that goes on with this study: the same, but it must not start the study anew."""
-    return shlex.join([*_program(), *(word for word in words if word != "--fresh")])
+    """The command that goes on with this study: the same, but it must not train anew what it has."""
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if word not in ("--fresh", "--redo") and before != "--redo" and not word.startswith("--redo=")
+    ]
+    return shlex.join([*_program(), *kept])

@@ -36,11 +36,9 @@ class Sequences:
 
     inputs: Array  # (frames, M), or (frames, 1) of the numbers of symbols
     targets: Array  # (sum of target_counts, K); uint8, uint16 or float32
-    lengths: Lengths
-    target_position: TargetPosition = TargetPosition.EVERY_FRAME
-    target_lengths: Lengths | None = (
-        None  # given where a target has a length of its own: UNALIGNED_LABEL and OWN_SEQUENCE
-    )
+    lengths: Lengths  # frames of each sequence
+    target_position: TargetPosition = TargetPosition.EVERY_FRAME  # which rows of targets belong to which frames
+    target_lengths: Lengths | None = None  # where a target has a length of its own: UNALIGNED_LABEL and OWN_SEQUENCE
 
     def __len__(self) -> int:
         return len(self.lengths)

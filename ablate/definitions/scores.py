@@ -28,8 +28,8 @@ LIKELIHOODS = ("binary_cross_entropy", "cross_entropy", "ctc")
 class Score:
     """What a task reports for a split, made from the means over all targets of the split."""
 
-    name: str
-    direction: Direction
+    name: str  # by which a task names it
+    direction: Direction  # "minimize" or "maximize"
     unit: str  # as figures print it; a task may say it more closely, such as "nats per frame"
     losses: tuple[str, ...]  # the losses that it can be made from
     value: Callable[[float, float], float]  # of the mean loss and the mean number of errors

@@ -101,14 +101,14 @@ def _no_rows() -> pd.DataFrame:
 class StudyResults:
     """All that a study has found. Any of its tables may be empty, and even lack its columns."""
 
-    name: str
+    name: str  # the study's
     # A row a trial: task, variant, index, state, the hyperparameters, validation, test, best_epoch, epochs, parameters,
     # seconds, reason. `validation` and `test` are in the unit of the task's metric.
     trials: pd.DataFrame
     curves: pd.DataFrame  # a row an epoch: task, variant, index, epoch, train, validation
     samples: pd.DataFrame  # a row a trial whose network wrote a text: task, variant, index, sample
     tasks: list[TaskMetadata]  # in the order of the study
-    variants: list[VariantMetadata]
+    variants: list[VariantMetadata]  # in the order of the study
     expected_trials: int  # planned for each task and variant
     reference: str = "V"  # the variant that all others are compared with
     # Search trials trained again with everything but the hyperparameters drawn anew: the columns of `trials`, and

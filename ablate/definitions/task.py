@@ -40,7 +40,7 @@ class Task:
         UserError: a loss or score that is not known, or parts that do not fit each other.
     """
 
-    name: str
+    name: str  # on the command line, in tables and in figures
     summary: str  # one line
     loss: Loss  # with the output layer that belongs to it: see ablate.definitions.scores
     score: str  # what is reported, a mean over all targets of a split: a name in SCORES
@@ -59,7 +59,7 @@ class Task:
     training_overrides: Mapping[str, Any] = field(default_factory=dict)  # what goes before the study's training
     allows_bidirectional: bool = False  # whether what follows a frame may be seen there; networks then do, by default
     samples_text: bool = False  # whether trained networks write text: their input symbols are the classes
-    groups: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()  # that it belongs to
     version: int = 1  # raised when `load` comes to give other numbers for the same source
     # What identifies the source, cheaply; a task whose user's copy is a folder brings its own.
     fingerprint: Callable[[Path | None], str] = file_fingerprint
@@ -105,6 +105,11 @@ class Task:
     def baseline_score(self, dataset: Dataset, settings: Settings) -> float:
         """The test score of the best constant predictor, as the task says or computed from the data."""
         return self.baseline(dataset, settings) if self.baseline else best_constant(self.loss, self.score, dataset)
+
+    @property
+    def baseline_is_theory(self) -> bool:
+        """Whether the baseline is of theory: that of what is generated, where the task says one."""
+        return self.generate is not None and self.baseline is not None
 
     def _check_parameters(self, part: str, parameters: tuple[str, ...]) -> None:
         function = getattr(self, part)

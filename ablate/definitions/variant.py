@@ -22,12 +22,12 @@ from ablate.errors import UserError
 class Variant:
     """A recurrent cell: its equations, and what the literature calls them."""
 
-    name: str
-    summary: str
+    name: str  # on the command line and in figures
+    summary: str  # one line
     source: str  # the paper that the equations are from
-    equations: Callable[..., Any]
-    trace: Trace
-    groups: tuple[str, ...]
+    equations: Callable[..., Any]  # the function, or what makes the module
+    trace: Trace  # what the equations say
+    groups: tuple[str, ...]  # that it belongs to
     defined_at: str  # file and line
     family: str  # the file that it stands in, which tables show together
     parent: str | None = None  # the variant that it changes one thing about

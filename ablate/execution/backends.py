@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 
 from ablate.cell.backend import choose_backend, ready_backend
-from ablate.execution.processes import exit_with_parent
+from ablate.execution.processes import exit_with_parent, interrupts_held_back
 from ablate.execution.progress import ProgressDisplay
 from ablate.plan.config import Config
 from ablate.plan.study_plan import StudyPlan, make_plan
@@ -29,14 +29,20 @@ def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str
             if reason:
                 progress.print_line(reason)
         return backends
+    progress.step("compiling kernels", 0, len(names))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(plan.config.workers, len(names)), context, exit_with_parent) as pool:
-        futures = {pool.submit(_choose, name, plan.config): name for name in names}
-        for done, future in enumerate(as_completed(futures)):
-            progress.step("compiling kernels", done + 1, len(names))
-            backends[futures[future]], reason = future.result()
-            if reason:
-                progress.print_line(reason)
+        with interrupts_held_back():
+            futures = {pool.submit(_choose, name, plan.config): name for name in names}
+        try:
+            for done, future in enumerate(as_completed(futures)):
+                progress.step("compiling kernels", done + 1, len(names))
+                backends[futures[future]], reason = future.result()
+                if reason:
+                    progress.print_line(reason)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return backends
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ablate.errors import UserError
@@ -9,18 +10,25 @@ from ablate.plan.numerics import CHANGES, NUMERICS_VERSION
 from ablate.storage.folder import StudyFolder
 
 
-def check_continuation(folder: StudyFolder, metadata: dict[str, Any]) -> None:
+def check_continuation(folder: StudyFolder, metadata: dict[str, Any], redone: Collection[str] = ()) -> None:
     """Refuse to go on in a study whose trials would not be those of this command.
 
     Args:
         metadata: what this command would record.
+        redone: the variants whose trials are dropped, so that it does not matter what their equations were.
 
     Raises:
         UserError: numbers, data or equations have changed since the study was made; the message says how.
     """
     kept = folder.metadata()
-    if reason := _difference(kept, metadata):
+    if reason := _difference_of_tasks(kept, metadata):
         raise UserError(f"study {folder.name!r} {reason}. Give --study another name, or --fresh to start it anew")
+    if changed := [name for name in _changed_variants(kept, metadata) if name not in redone]:
+        it_has, it = ("it has", "it") if len(changed) == 1 else ("they have", "them")
+        raise UserError(
+            f"study {folder.name!r} was made with other equations for {', '.join(changed)} than {it_has} now. Give "
+            f"--redo {','.join(changed)} to train {it} anew, --study another name, or --fresh to start all anew"
+        )
 
 
 def check_numerics_version(folder: StudyFolder) -> None:
@@ -44,7 +52,7 @@ def check_numerics_version(folder: StudyFolder) -> None:
     )
 
 
-def _difference(kept: dict[str, Any], new: dict[str, Any]) -> str:
+def _difference_of_tasks(kept: dict[str, Any], new: dict[str, Any]) -> str:
     for name, before in kept.get("tasks", {}).items():
         now = new["tasks"].get(name, before)
         if now["sha256"] != before["sha256"]:
@@ -54,9 +62,13 @@ def _difference(kept: dict[str, Any], new: dict[str, Any]) -> str:
         for key in ("loss", "score"):
             if before.get(key) and now[key] != before[key]:
                 return f"was made with the {key} {before[key]} for {name}, which has {now[key]} now"
-    for name, before in kept.get("variants", {}).items():
-        now = new["variants"].get(name, before)
-        # Older versions did not write all of these.
-        if any((now.get(key) or None) != (before.get(key) or None) for key in ("equations", "initial", "code")):
-            return f"was made with other equations for {name} than it has now"
     return ""
+
+
+def _changed_variants(kept: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    def decisive(variant: dict[str, Any]) -> list[Any]:
+        # Older versions did not write all of these.
+        return [variant.get(key) or None for key in ("equations", "initial", "code")]
+
+    before, now = kept.get("variants", {}), new["variants"]
+    return [name for name in now if name in before and decisive(now[name]) != decisive(before[name])]

@@ -17,7 +17,7 @@ from ablate.plan.study_plan import StudyPlan
 class TrialResult:
     """An ended trial."""
 
-    trial: TrialId
+    trial: TrialId  # which one
     row: dict[str, Any]  # by the columns of replicates.csv, which has those of trials.csv
     curve: list[tuple[int, float, float]] = field(default_factory=list)  # epoch, train, validation; of no replicate
     sample: str = ""  # text that the network wrote

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ablate.execution.processes import interrupts_held_back
 from ablate.plan.random_streams import TrialId
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
@@ -53,11 +54,21 @@ class ProgressDisplay:
     Use it as a context; `print_line` prints a line above the display, `add` counts a finished trial.
     """
 
-    def __init__(self, trials: list[TrialId], directions: Mapping[str, str] | None = None, stream: Any = None) -> None:
-        """Args: directions: by task, `maximize` where a higher score is better."""
+    def __init__(
+        self,
+        trials: list[TrialId],
+        directions: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
+        stream: Any = None,
+    ) -> None:
+        """Args: directions: by task, `maximize` where a higher score is better; units: of the score, by task."""
         self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
         self._directions = directions or {}
         self._counts = self._rows_of(trials)
+        tasks = dict.fromkeys(trial.task for trial in trials)
+        better = {task: "higher" if self._directions.get(task) == "maximize" else "lower" for task in tasks}
+        self._scores = {task: f"{(units or {}).get(task, 'score')}, {better[task]} is better" for task in tasks}
+        self._waiting = ""  # for what, until the first trial has ended
         one = next(iter(self._counts.values()), _TrialCounts())
         self._all = _TrialCounts(total=len(trials), better=one.better)  # its best is only shown where there is one task
         self._live: Live | None = None
@@ -71,11 +82,19 @@ class ProgressDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
-            self._live = None
-        elif self._ran:
-            self._line()
+        self._waiting = ""
+        with interrupts_held_back():  # or the table would go on being drawn, below the last word of the command
+            if self._live:
+                self._live.stop()
+                self._live = None
+            elif self._ran:
+                self._line()
+
+    def wait_for(self, what: str) -> None:
+        """Say what is being done before the first trial can end, such as the start of the workers."""
+        self._waiting, self._first_end = what, time.monotonic()
+        if not self._live:
+            self.print_line(f"{what} ...")
 
     def print_line(self, text: str) -> None:
         """Print a line; it stays when the display moves on."""
@@ -110,10 +129,11 @@ class ProgressDisplay:
     def add(self, trial: TrialId, state: str, validation: float | None) -> None:
         """Count a trial that has just ended."""
         self.add_earlier(trial, state, validation)
-        if not self._ran:
-            self._first_end = time.monotonic()
+        first = not self._ran
+        if first:
+            self._first_end, self._waiting = time.monotonic(), ""
         self._ran += 1
-        if not self._live and time.monotonic() - self._last_line > PLAIN_EVERY:
+        if not self._live and (first or time.monotonic() - self._last_line > PLAIN_EVERY):
             self._line()
 
     def _left(self) -> str:
@@ -127,7 +147,10 @@ class ProgressDisplay:
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        self._console.print("; ".join(part for part in (self._all.summary(), self._left()) if part), markup=False)
+        summary = self._all.summary()
+        if self._all.best is not None:  # of one task alone
+            summary += f" {next(iter(self._scores.values()))}"
+        self._console.print("; ".join(part for part in (summary, self._left()) if part), markup=False)
 
     def _draw(self) -> Group:
         table = Table(box=None, pad_edge=False)
@@ -137,11 +160,15 @@ class ProgressDisplay:
             table.add_column(name, justify="right")
         for (task, variant, purpose), count in self._shown():
             table.add_row(task, f"{variant} {purpose}".rstrip(), *count.table_cells())
-        return Group(table, Text(f"{self._all.summary()}  {self._left()}"))
+        left = self._left()
+        if self._waiting:
+            left = f"{self._waiting} ({time.monotonic() - self._first_end:.0f} s)"
+        scores = [Text(f"{task}, {score}") for task, score in self._scores.items()]
+        return Group(*scores, table, Text(f"{self._all.summary()}  {left}"))
 
     def _shown(self) -> list[tuple[_Place, _TrialCounts]]:
         """Every row, or, where the terminal is too small for them, every task."""
-        if len(self._counts) <= self._console.size.height - 5:
+        if len(self._counts) <= self._console.size.height - 5 - len(self._scores):
             return list(self._counts.items())
         by_task: dict[_Place, _TrialCounts] = {}
         for (task, *_), count in self._counts.items():

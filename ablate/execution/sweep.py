@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ablate.data.load import task_data, user_path
+from ablate.definitions.dataset import Dataset
 from ablate.errors import UserError
 from ablate.execution.backends import choose_backends
 from ablate.execution.continuation import check_continuation, check_numerics_version
 from ablate.execution.executor import check_executor_name, make_executor
 from ablate.execution.processes import stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
+from ablate.execution.redo import check_redo, drop_trials, pending
 from ablate.plan.config import Config
 from ablate.plan.confirmation import confirmation_trials, most_confirmation_trials
 from ablate.plan.numerics import NUMERICS_VERSION
@@ -28,22 +31,33 @@ from ablate.trackers.tracker import Row
 ENDED = ("completed", "diverged")  # results; a failed trial is run again by the next command
 
 
-def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
+class SweepInterrupted(KeyboardInterrupt):
+    """Stopped after the study was opened: what goes on is the command without `--fresh` and `--redo`."""
+
+
+def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str] = ()) -> int:
     """Finish what is missing of a study and report it; returns how many of the plan's trials have failed.
+
+    Args:
+        fresh: start it anew.
+        redo: the variants whose trials are dropped first.
 
     Raises:
         UserError: bad data, a folder that cannot be used, a storage that cannot be opened; nothing was written.
-        KeyboardInterrupt: by Ctrl-C or a signal to terminate; what is finished is kept.
+        KeyboardInterrupt: by Ctrl-C or a signal to terminate; what is finished is kept. SweepInterrupted, once the
+            study has been opened.
     """
     folder = StudyFolder(Path(plan.config.results), plan.config.study_name)
     if folder.exists and not fresh and not plan.config.reference:  # a command that names none leaves it as it is
         plan = replace(plan, config=replace(plan.config, reference=folder.reference))
     config = plan.config
     expected = [*plan.trials(), *most_confirmation_trials(plan)]
-    progress = ProgressDisplay(expected, {task.name: task.direction for task in plan.tasks})
+    directions, units = ({task.name: getattr(task, key) for task in plan.tasks} for key in ("direction", "unit"))
+    progress = ProgressDisplay(expected, directions, units)
     if folder.exists and not fresh:
         check_numerics_version(folder)  # both before the data is parsed, which may take a while
         folder.compare(config)
+    redo = check_redo(folder, plan, redo)
     check_executor_name(config.executor)
     if config.storage:
         from ablate.trackers.optuna_tracker import open_storage  # slow to import
@@ -58,40 +72,59 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str) -> int:
     folder.lock()
     try:
         if not fresh:
-            check_continuation(folder, metadata)
+            check_continuation(folder, metadata, redone=[*redo, *pending(folder)])
         folder.open(config, fresh)
         same_reference = folder.reference == plan.reference
         metadata["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
+        metadata |= drop_trials(folder, plan, redo, progress.print_line)
         folder.write_metadata(merge_metadata(folder.metadata(), metadata))
-        folder.tables.compact()
-        if plan.reference not in folder.metadata()["variants"]:
-            progress.print_line(
-                f"the reference {plan.reference} is not among the variants, so that nothing is compared: "
-                "add it to --variants, or name another by --reference"
-            )
-        wanted, ended = _wanted(plan, folder), _ended(folder)
-        missing = [trial for trial in wanted if trial not in ended]
-        if not missing and same_reference and folder.report_is_current:
-            progress.print_line(f"study {folder.name!r} is complete: {len(wanted)} trials; nothing to train")
-            progress.print_line(f"report: {folder.report_file}")
-            return 0
-        for maker in made_from_data():
-            for note in datasets[maker.name].notes if maker.name in datasets else ():
-                progress.print_line(f"{maker.name}: {note}")
-        if 0 < len(missing) < len(wanted):
-            progress.print_line(f"{len(wanted) - len(missing)} of {len(wanted)} trials are there already")
-        if missing:
-            plan = replace(plan, backends=choose_backends(plan, progress))
-        trackers = BackgroundTrackers(folder, config, progress.print_line)
+        try:
+            return _finish(plan, folder, progress, datasets, same_reference)
+        except KeyboardInterrupt as stop:
+            raise SweepInterrupted from stop
+    finally:
+        folder.unlock()
+
+
+def _finish(
+    plan: StudyPlan,
+    folder: StudyFolder,
+    progress: ProgressDisplay,
+    datasets: dict[str, Dataset],
+    same_reference: bool,
+) -> int:
+    """Run what is missing of a study that has been opened, and report it; returns how many trials have failed."""
+    folder.tables.compact()
+    if plan.reference not in folder.metadata()["variants"]:
+        progress.print_line(
+            f"the reference {plan.reference} is not among the variants, so that nothing is compared: "
+            "add it to --variants, or name another by --reference"
+        )
+    wanted, ended = _wanted(plan, folder), _ended(folder)
+    missing = [trial for trial in wanted if trial not in ended]
+    if not missing and same_reference and folder.report_is_current:
+        progress.print_line(f"study {folder.name!r} is complete: {len(wanted)} trials; nothing to train")
+        progress.print_line(f"report: {folder.report_file}")
+        return 0
+    for maker in made_from_data():
+        for note in datasets[maker.name].notes if maker.name in datasets else ():
+            progress.print_line(f"{maker.name}: {note}")
+    if 0 < len(missing) < len(wanted):
+        progress.print_line(f"{len(wanted) - len(missing)} of {len(wanted)} trials are there already")
+    if missing:
+        plan = replace(plan, backends=choose_backends(plan, progress))
+    trackers = BackgroundTrackers(folder, plan.config, progress.print_line)
+    try:
         trackers.repair(folder.tables.rows())
         if missing:
             _run(plan, folder, progress, trackers)
         report = report_study(folder)
         trackers.close(report.parent)
-        progress.print_line(f"report: {report}")
-        return len(set(_wanted(plan, folder)) - set(_ended(folder)))
-    finally:
-        folder.unlock()
+    except KeyboardInterrupt:
+        trackers.silence()
+        raise
+    progress.print_line(f"report: {report}")
+    return len(set(_wanted(plan, folder)) - set(_ended(folder)))
 
 
 def rebuild(folder: StudyFolder, config: Config) -> None:
@@ -101,7 +134,7 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
         UserError: there is no such study, or it is being run, or it has no variant of the name of the new reference.
     """
     if not folder.exists:
-        raise UserError(f"there is no study {folder.name!r} in {folder.results}/")
+        raise UserError(folder.missing())
     folder.lock()
     try:
         if config.reference:
@@ -150,9 +183,12 @@ def _ended(folder: StudyFolder) -> dict[TrialId, Row]:
 
 def _run(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, trackers: BackgroundTrackers) -> None:
     """Run what is missing of the search and its controls, then of the confirmation; keep each trial as it ends."""
-    executor = make_executor(_executor_name(plan, progress), plan)
+    name = _executor_name(plan, progress)
+    executor = make_executor(name, plan)
     try:
         with progress, stop_signals_as_interrupts() as stopped:
+            workers = plan.config.workers if name == "local" else 1
+            progress.wait_for(f"starting {workers} workers" if workers > 1 else "starting")
             for purpose in ("search", "confirmation"):
                 if purpose == "search":
                     trials = plan.trials()

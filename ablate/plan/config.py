@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,10 @@ class Config:
     results: str = "results"  # the folder of all studies
     data: dict[str, str] = field(default_factory=dict)  # the user's own copies, by task
     preset: str = "default"  # what the file and the command line go over
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    search: dict[str, Range | float] = field(default_factory=lambda: dict(GREFF_SEARCH_SPACE))
+    training: TrainingConfig = field(default_factory=TrainingConfig)  # [training]: how a network is trained
+    search: dict[str, Range | float] = field(
+        default_factory=lambda: dict(GREFF_SEARCH_SPACE)
+    )  # [search]: what is drawn, or one value for all trials
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by task: of its data, or in training's place
 
     def __post_init__(self) -> None:
@@ -75,15 +78,20 @@ class Config:
     def workers(self) -> int:
         return self.jobs or cores()
 
-    def identity(self) -> dict[str, Any]:
-        """What the numbers of a trial depend on, flat: two configurations that agree here make one study."""
+    def identity(self, tasks: Collection[str]) -> dict[str, Any]:
+        """What the numbers of trials of these tasks depend on, flat; configurations that agree here make one study."""
         return {
             "seed": self.seed,
             "paired": self.paired,
             "backend": self.backend,  # backends agree, but not to the last bit
             **{f"training.{key}": value for key, value in dataclasses.asdict(self.training).items()},
             **{f"search.{key}": entry for key, entry in self.search.items()},
-            **{f"settings.{task}.{key}": value for task, own in self.settings.items() for key, value in own.items()},
+            **{
+                f"settings.{task}.{key}": value
+                for task, own in self.settings.items()
+                if task in tasks
+                for key, value in own.items()
+            },
         }
 
     def extended_by(self, other: Config) -> Config:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -126,6 +127,11 @@ def _settings_of(task: Task | TaskFromData, own: Any, place: str) -> dict[str, A
     return found
 
 
+def split_names(names: str | Sequence[str]) -> list[str]:
+    """Names in a text with commas, or in a list already."""
+    return [word.strip() for word in names.split(",") if word.strip()] if isinstance(names, str) else list(names)
+
+
 def _typed(owner: type, key: str, value: Any, place: str, prefix: str) -> Any:
     """The value of a key as its dataclass declares it; refused if it is of another kind."""
     hints = get_type_hints(owner)
@@ -138,7 +144,7 @@ def _of_kind(kind: Any, value: Any, name: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if kind == tuple[str, ...] and isinstance(value, str):
-        value = [word.strip() for word in value.split(",") if word.strip()]
+        value = split_names(value)
     if kind == tuple[str, ...] and isinstance(value, list | tuple):
         if not all(isinstance(word, str) for word in value):
             raise wrong
@@ -169,7 +175,22 @@ def _known(key: str, known: Any, place: str, prefix: str) -> None:
         return
     if RENAMED_KEYS.get(key) in known:
         raise UserError(f"{place}: {prefix + key!r} is now called {prefix + RENAMED_KEYS[key]!r}; rename it")
-    raise UserError(f"{place}: unknown key {prefix + key!r}{_near(key, known)}")
+    raise UserError(f"{place}: unknown key {prefix + key!r}{_where_known(key) or _near(key, known)}")
+
+
+def _where_known(key: str) -> str:
+    """Where a key belongs that stands in the wrong place."""
+    if key in get_type_hints(Config):
+        return f": it belongs at the top level, before the first [section], as {key}"
+    for section, known in (("training", get_type_hints(TrainingConfig)), ("search", GREFF_SEARCH_SPACE)):
+        if key in known:
+            return f": it belongs in [{section}], as {section}.{key}"
+    tasks = [task.name for task in (*TASKS, *TASKS_FROM_DATA) if key in task.default_settings]
+    if tasks:
+        whose = tasks[0] if len(tasks) == 1 else "TASK"
+        of = "" if len(tasks) == 1 else f", where TASK is {', '.join(tasks[:-1])} or {tasks[-1]}"
+        return f": it belongs in [settings.{whose}], as settings.{whose}.{key}{of}"
+    return ""
 
 
 def _near(word: str, known: Any) -> str:

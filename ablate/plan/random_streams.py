@@ -15,8 +15,8 @@ class TrialId:
     A replicate has the hyperparameters of the search's trial at its task, variant and index, and draws all else anew.
     """
 
-    task: str
-    variant: str
+    task: str  # its name
+    variant: str  # its name
     index: int  # 0 for the first draw of the search
     purpose: str = "search"  # or that of a replicate: "control", "confirmation"
     replicate: int = 0  # 1, 2, ... for the replicates of one purpose
@@ -44,9 +44,9 @@ class RandomStreams:
     two variants rests on draws that the two do not share.
     """
 
-    seed: int
-    coordinates: TrialId
-    paired: bool = True
+    seed: int  # of the study
+    coordinates: TrialId  # the trial
+    paired: bool = True  # whether all variants share the draws of an index
 
     def generator(self, purpose: str, *details: str | int) -> np.random.Generator:
         """The generator for one purpose, such as ("noise", epoch)."""

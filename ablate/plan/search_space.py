@@ -19,10 +19,10 @@ class Range:
     `one-minus-log` is for a momentum: 1 - value is log-uniform, so that `low` and `high` bound 1 - value.
     """
 
-    low: float
-    high: float
-    scale: str = "linear"
-    integer: bool = False
+    low: float  # the lower end
+    high: float  # the upper end
+    scale: str = "linear"  # linear, log or one-minus-log
+    integer: bool = False  # whether whole numbers are drawn
 
     def value_at(self, quantile: float) -> float | int:
         """The value at a quantile in [0, 1)."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
+from collections.abc import Collection
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from ablate.plan.config import DEFAULT_REFERENCE, Config
 from ablate.plan.config_file import load_study_config
 from ablate.storage.tables import StudyTables
 
+SHOWN = 8  # studies that are named where one is missing
 OLD_METADATA_FILE = "facts.json"  # its name in studies of numerics version 1
 
 
@@ -43,6 +47,13 @@ class StudyFolder:
     @property
     def exists(self) -> bool:
         return self.config_file.exists()
+
+    def missing(self) -> str:
+        """That there is no such study, in words, with those that there are, the nearest first."""
+        there = [file.parent.name for file in self.results.glob(f"*/{self.config_file.name}")]
+        there.sort(key=lambda name: (-SequenceMatcher(a=self.name, b=name).ratio(), name))
+        names = ", ".join(there[:SHOWN]) + (f" and {len(there) - SHOWN} more" if len(there) > SHOWN else "")
+        return f"there is no study {self.name!r} in {self.results.resolve()}; it has {names or 'none'}"
 
     @property
     def report_is_current(self) -> bool:
@@ -96,7 +107,9 @@ class StudyFolder:
 
     def compare(self, config: Config) -> None:
         """Refuse a configuration whose trials would not be those of this study, naming the differences."""
-        asked, there = config.identity(), self.config().identity()
+        # Settings of tasks that the study does not have make no difference to what it has.
+        tasks = list(self.metadata().get("tasks", {}))
+        asked, there = (each.identity(tasks) for each in (config, self.config()))
         differences = [
             f"{key} is {there.get(key, 'not set')} there and {asked.get(key, 'not set')} here"
             for key in {**there, **asked}
@@ -134,6 +147,18 @@ class StudyFolder:
     def reference(self) -> str:
         """The variant that all others are compared with."""
         return self.metadata().get("reference", DEFAULT_REFERENCE)
+
+    def drop(self, variants: Collection[str]) -> None:
+        """Remove all trials of some variants, with their curves, samples and failures; a kill on the way leaves some.
+
+        The caller records that they go, so that the next command goes on with it.
+        """
+        self.tables.drop(variants)
+        tasks, these = ("|".join(map(re.escape, names)) for names in (self.metadata().get("tasks", ()), variants))
+        trial = re.compile(rf"({tasks})-({these})-\d+(-[a-z]+-\d+)?\.txt")
+        for file in self.failures.glob("*.txt"):
+            if trial.fullmatch(file.name):
+                file.unlink()
 
     def write_failure(self, trial: str, text: str) -> None:
         """Keep the traceback of a failed trial."""

@@ -56,7 +56,7 @@ def task_metadata(task_config: TaskConfig, data: Dataset, training: TrainingConf
         metric=task.unit,
         direction=task.direction,
         baseline=task.baseline_score(data, task_config.settings),
-        theoretical_baseline=task.generate is not None,
+        theoretical_baseline=task.baseline_is_theory,
         source=data.source,
         sha256=data.hash,
         counts={name: len(split) for name, split in splits.items()},

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,26 @@ class StoredTable:
             tail = tail.head(0)
         self._rewrite(tail)
 
+    def drop(self, column: str, values: Collection[str]) -> None:
+        """Remove the rows that have one of these values in a column; a kill on the way leaves some of them.
+
+        A part stays even when it is left empty, since the next one is numbered by how many there are.
+        """
+        for part in self._parts():  # before the tail, whose rows count where a key is in both
+            rows = pd.read_parquet(part)
+            kept = _without(rows, column, values)
+            if len(kept) < len(rows):
+                self._write_part(part, kept)
+        tail = self._read_tail()
+        kept = _without(tail, column, values)
+        if len(kept) < len(tail):
+            self._rewrite(kept)
+
     def _seal(self, rows: pd.DataFrame) -> None:
         self.parts_folder.mkdir(exist_ok=True)
-        part = self.parts_folder / f"part-{len(self._parts()):05d}.parquet"
+        self._write_part(self.parts_folder / f"part-{len(self._parts()):05d}.parquet", rows)
+
+    def _write_part(self, part: Path, rows: pd.DataFrame) -> None:
         temporary = part.with_suffix(".tmp")
         rows.to_parquet(temporary, index=False)
         _sync(temporary)
@@ -123,6 +140,11 @@ class StoredTable:
         temporary.write_text(text, encoding="utf-8", newline="")
         _sync(temporary)
         temporary.replace(self.file)
+
+
+def _without(table: pd.DataFrame, column: str, values: Collection[str]) -> pd.DataFrame:
+    kept: Any = table[~table[column].isin(list(values))]
+    return kept
 
 
 def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,11 @@ class StudyTables:
             self._samples.append([[*key, ascii(sample)]])
         self._curves.append([[*key, *row] for row in curve])
         self._trials.append([[trial.get(name) for name in self._trials.names]])
+
+    def drop(self, variants: Collection[str]) -> None:
+        """Remove all that there is of some variants; a kill on the way leaves some of it."""
+        for table in (self._trials, self._replicates, self._curves, self._samples):
+            table.drop("variant", variants)
 
     def compact(self) -> None:
         """Put every table in the order of its key, without what a kill has left half-written."""

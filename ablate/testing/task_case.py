@@ -20,20 +20,13 @@ CELL = "NP-b"  # an LSTM whose forget gates start open
 
 @dataclass(frozen=True)
 class TaskCase:
-    """A task with its data, and what is enough of it to learn something in seconds.
+    """A task with its data, and what is enough of it to learn something in seconds."""
 
-    Args:
-        path: the user's own copy of the data, where they are not embedded.
-        sequences: how many are trained on where the baseline must be left behind.
-        epochs: how many are trained there.
-        easier: settings of the task for that training.
-    """
-
-    task: Task
-    path: Path | None = None
-    sequences: int = 300
-    epochs: int = 10
-    easier: Mapping[str, Any] = field(default_factory=dict)
+    task: Task  # the task
+    path: Path | None = None  # the user's own copy of the data, where they are not embedded
+    sequences: int = 300  # how many are trained on where the baseline must be left behind
+    epochs: int = 10  # how many are trained there
+    easier: Mapping[str, Any] = field(default_factory=dict)  # settings of the task for that training
 
     def plan(self, **settings: Any) -> StudyPlan:
         """A plan for this task alone, with settings of its own."""

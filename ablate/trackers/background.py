@@ -36,6 +36,11 @@ class BackgroundTrackers:
         for thread in self._threads:
             thread.do(lambda tracker: tracker.add(trial, curve))
 
+    def silence(self) -> None:
+        """Print nothing more: the command has had its last word."""
+        for thread in self._threads:
+            thread.silent = True
+
     def close(self, report: Path | None) -> None:
         """As `Tracker.close`; waits until all is written."""
         for thread in self._threads:
@@ -50,6 +55,7 @@ class _TrackerThread(threading.Thread):
     def __init__(self, name: str, folder: StudyFolder, config: Config, print_line: PrintLine) -> None:
         super().__init__(name=f"tracker {name}", daemon=True)
         self._tracker_name, self._folder, self._config, self._print_line = name, folder, config, print_line
+        self.silent = False
         self._work: queue.SimpleQueue[Callable[[Tracker], None] | None] = queue.SimpleQueue()
         self.start()
 
@@ -64,12 +70,16 @@ class _TrackerThread(threading.Thread):
     def run(self) -> None:
         try:
             # Imported here, since the libraries behind trackers are slow to import.
-            tracker = tracker_module(self._tracker_name).open_tracker(self._folder, self._config, self._print_line)
+            tracker = tracker_module(self._tracker_name).open_tracker(self._folder, self._config, self._say)
             while (work := self._work.get()) is not None:
                 work(tracker)
         except Exception as error:  # whatever goes wrong with a tracker, the tables have everything
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-            self._print_line(
+            self._say(
                 f"the {self._tracker_name} tracker cannot be written, and the sweep goes on without it; "
                 f"--report-only rebuilds it from the tables later ({reason})"
             )
+
+    def _say(self, text: str) -> None:
+        if not self.silent:
+            self._print_line(text)

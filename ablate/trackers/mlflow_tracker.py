@@ -38,6 +38,7 @@ METRICS = ("validation", "test", "best_epoch", "epochs", "parameters", "seconds"
 CURVES = ("epoch/train", "epoch/validation")  # by epoch; what stands before the slash is the UI's section of charts
 BATCH = 1000  # metrics that one log_batch takes
 TRIAL, PARENT, KIND = "ablate.trial", "mlflow.parentRunId", "kind"
+TIMES_REDONE = "ablate.times_redone"  # of the variant, as the metadata count them; runs of another count are replaced
 LAYOUT = {"ablate.layout": "2"}  # of a trial's run; one that was written in an older form is written anew
 SOURCE = {"mlflow.source.name": "run_sweep.py", "mlflow.source.type": "LOCAL"}
 
@@ -89,12 +90,15 @@ class MlflowTracker:
         self._rows: dict[Group, dict[int, Row]] = {}
         self._best: dict[Group, tuple[Row, Curve]] = {}
         self._trials: dict[str, list[_TrialRun]] = {}
+        self._replaced: list[str] = []  # runs of variants that have been redone since
         self._parents: dict[Group, _SummaryRun] = {}
         self._study: _SummaryRun | None = None
         for run in self._all_runs():
             tags = run.data.tags
             known = _SummaryRun(run.info.run_id, run.data.metrics, tags, run.info.status)
-            if TRIAL in tags:
+            if "variant" in tags and tags.get(TIMES_REDONE, "0") != self._times_redone(tags["variant"]):
+                self._replaced.append(run.info.run_id)
+            elif TRIAL in tags:
                 whole = run.info.status in ("FINISHED", "FAILED") and tags.items() >= LAYOUT.items()
                 self._trials.setdefault(tags[TRIAL], []).append(_TrialRun(run.info.run_id, tags.get("state"), whole))
             elif tags.get(KIND) == "study":
@@ -115,6 +119,9 @@ class MlflowTracker:
     def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
         """As `Tracker.repair`."""
         self._rows, self._best = {}, {}
+        while self._replaced:
+            self._client.delete_run(self._replaced[-1])
+            self._replaced.pop()
         if self._log_trials == "all":  # what the others want is known at the close
             self._keep_only({_name(row) for row, _ in trials})
         for row, curve in trials:
@@ -181,6 +188,7 @@ class MlflowTracker:
             **LAYOUT,
             TRIAL: name,
             PARENT: self._parent(row["task"], row["variant"]).run_id,
+            TIMES_REDONE: self._times_redone(row["variant"]),
             **{key: str(row[key]) for key in ("task", "variant", "index", "purpose", "state", "backend")},
             "seed": str(self._metadata["configuration"]["seed"]),
         }
@@ -203,6 +211,9 @@ class MlflowTracker:
         self._client.set_terminated(run_id, status, end_time=end)
         self._trials[name] = [_TrialRun(run_id, row["state"], True)]
 
+    def _times_redone(self, variant: str) -> str:
+        return str(self._metadata.get("times_redone", {}).get(variant, 0))
+
     def _keep_only(self, wanted: set[str]) -> None:
         for name in [name for name in self._trials if name not in wanted]:
             self._delete(name)
@@ -215,7 +226,8 @@ class MlflowTracker:
         """The run of a task and variant."""
         if (task, variant) not in self._parents:
             about = self._metadata["variants"].get(variant, {})
-            tags = {"task": task, "variant": variant, NOTE: about.get("summary", ""), "source": about.get("source", "")}
+            tags = {"task": task, "variant": variant, TIMES_REDONE: self._times_redone(variant)}
+            tags |= {NOTE: about.get("summary", ""), "source": about.get("source", "")}
             run = self._create(f"{task} {variant}", {KIND: "variant", **tags})
             settings = {**self._metadata["configuration"]["training"], **self._tasks[task].settings}
             self._client.log_batch(run.run_id, params=[Param(key, str(value)) for key, value in settings.items()])

@@ -8,7 +8,7 @@ ones: a sampler's generator is not part of Optuna's storage, and a resumed one w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,9 @@ from ablate.trackers.tracker import Row
 # A diverged trial is a result, without a value, that ranks last; Optuna calls a trial without a value "pruned".
 STATES = {"completed": TrialState.COMPLETE, "diverged": TrialState.PRUNED, "failed": TrialState.FAIL}
 STUDY_ID = "ablate.study_id"  # the attribute that says which study made an Optuna study
-COPIED = (
-    "test",
-    "best_epoch",
-    "epochs",
-    "parameters",
-    "seconds",
-    "stop_reason",
-    "reason",
-)  # columns kept as attributes
+# Columns kept as attributes.
+COPIED = ("test", "best_epoch", "epochs", "parameters", "seconds", "stop_reason", "reason")
+TIMES_REDONE = "ablate.times_redone"  # and how often its variant had been redone then, as the metadata count it
 
 
 def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str], None]) -> OptunaTracker:
@@ -44,7 +38,15 @@ def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str]
     metadata = folder.metadata()
     directions = {name: task["direction"] for name, task in metadata["tasks"].items()}
     storage = open_storage(config.storage or folder.journal_file)
-    tracker = OptunaTracker(storage, folder.name, folder.id, config.search, directions, owns_storage=not config.storage)
+    tracker = OptunaTracker(
+        storage,
+        folder.name,
+        folder.id,
+        config.search,
+        directions,
+        owns_storage=not config.storage,
+        times_redone=metadata.get("times_redone"),
+    )
     tracker.delete_studies(folder.replaced_ids)
     return tracker
 
@@ -77,6 +79,7 @@ class OptunaTracker:
         space: the search space, by hyperparameter.
         directions: by task, `minimize` or `maximize`.
         owns_storage: whether whatever the storage holds is this study's.
+        times_redone: by variant, how often its trials have been dropped and trained anew; 0 if left out.
     """
 
     def __init__(
@@ -87,9 +90,11 @@ class OptunaTracker:
         space: dict[str, Range | float],
         directions: dict[str, str],
         owns_storage: bool,
+        times_redone: Mapping[str, int] | None = None,
     ) -> None:
         self._storage, self._space, self._directions = storage, space, directions
         self._study, self._study_id = study, study_id
+        self._times_redone = times_redone or {}
         self._studies: dict[str, optuna.Study] = {}
         self._states: dict[str, dict[int, str]] = {}  # by Optuna study and index
         self._owners = {
@@ -107,15 +112,19 @@ class OptunaTracker:
         """As `Tracker.repair`."""
         wanted: dict[str, dict[int, str]] = {}
         search = [(row, curve) for row, curve in trials if not row["replicate"]]
+        variants: dict[str, str] = {}
         for row, _ in search:
-            wanted.setdefault(self._name(row["task"], row["variant"]), {})[row["index"]] = row["state"]
+            name = self._name(row["task"], row["variant"])
+            wanted.setdefault(name, {})[row["index"]], variants[name] = row["state"], row["variant"]
         for name in [name for name, owner in self._owners.items() if owner == self._study_id]:
             if name not in wanted:
                 self._delete(name)
                 continue
-            found = optuna.load_study(study_name=name, storage=self._storage).get_trials(deepcopy=False)
+            study = optuna.load_study(study_name=name, storage=self._storage)
+            found = study.get_trials(deepcopy=False)
             right = [trial for trial in found if wanted[name].get(_index(trial)) == trial.user_attrs.get("state")]
-            if len({_index(trial) for trial in right}) < len(found):
+            replaced = study.user_attrs.get(TIMES_REDONE, 0) != self._times_redone.get(variants[name], 0)
+            if replaced or len({_index(trial) for trial in right}) < len(found):
                 self._delete(name)  # Optuna deletes whole studies only; what is missing is added below
         for row, curve in search:
             self.add(row, curve)
@@ -152,6 +161,8 @@ class OptunaTracker:
                 load_if_exists=True,
             )
             if STUDY_ID not in study.user_attrs:
+                if variant in self._times_redone:
+                    study.set_user_attr(TIMES_REDONE, self._times_redone[variant])
                 study.set_user_attr(STUDY_ID, self._study_id)
             self._owners[name] = self._study_id
             self._studies[name] = study

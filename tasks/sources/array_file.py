@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ablate.errors import UserError
-from ablate.files import open_file
+from ablate.files import open_file, physical_memory
 from tasks.sources.own_data import NO_SPLIT, Column, Numbers, OwnData, Whole, split_number
 from tasks.sources.table_file import EXACT
 
 Array = npt.NDArray[Any]
+# Arrays of zeros are packed a thousand to one; no data of use are.
+MOST_UNPACKED, MOST_TIMES = 2**30, 200  # bytes that any file may become, and how many times its size beyond that
 ARRAYS = ("inputs", "targets", "lengths", "split")
 
 
@@ -79,6 +83,8 @@ def _read(path: Path) -> dict[str, Array]:
     damaged = (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, NotImplementedError, TypeError)
     with open_file(path) as file:
         try:
+            _check_sizes(path, file)
+            file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             if not isinstance(loaded, np.lib.npyio.NpzFile):
                 raise UserError(f"{path}: one array alone; write several with np.savez(file, inputs=..., targets=...)")
@@ -88,6 +94,32 @@ def _read(path: Path) -> dict[str, Array]:
             if "pickle" in reason:
                 reason = "it holds Python objects; expected arrays of numbers, or of text (dtype str)"
             raise UserError(f"{path}: no .npz file, or a damaged one: {reason:.160}") from None
+
+
+def _check_sizes(path: Path, file: BufferedReader) -> None:
+    """Refuse, before anything is unpacked, arrays that are not as long as they say or far longer than is sensible."""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        for member in members:
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(stream)
+                said, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
+            if said != held and not dtype.hasobject:
+                name = member.filename.removesuffix(".npy")
+                raise UserError(
+                    f"{path}: the array {name!r} is said to be of shape {shape} and {dtype}, {said:,} bytes, but there "
+                    f"are {held:,}; write the file anew with np.savez"
+                )
+        unpacked, packed = sum(member.file_size for member in members), path.stat().st_size
+    if unpacked > physical_memory() or unpacked > max(MOST_UNPACKED, packed * MOST_TIMES):
+        raise UserError(
+            f"{path}: its {packed:,} bytes become {unpacked:,} when they are unpacked, more than data take, or "
+            "more than this machine has; check the file, or write it with np.savez, which does not pack"
+        )
 
 
 def _real(path: Path, name: str, array: Array) -> Array:

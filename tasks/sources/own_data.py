@@ -38,7 +38,7 @@ class OwnData:
     path: Path
     lengths: Whole  # (sequences,)
     split: Whole | None  # (sequences,), the place in SPLITS; None where the file has no splits
-    inputs: Mapping[str, Callable[[], Numbers]]  # by name: read one (frames,), NaN where a value is missing
+    inputs: Mapping[str, Callable[[], Numbers]]  # by name: read one, once: (frames,), NaN where a value is missing
     targets: list[Column]
     place: Callable[[int, str], str]  # of a frame and a column, in words
     place_of_target: Callable[[int, str], str]  # likewise of a row of the targets

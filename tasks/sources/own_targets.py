@@ -179,7 +179,8 @@ def _classes(data: OwnData, values: Numbers) -> tuple[npt.NDArray[np.int64], tup
             raise UserError(f"{data.path}: settings.own.loss is 'cross_entropy', but not one target column alone is 1")
         return values.argmax(axis=1)[:, None], tuple(column.name.removeprefix("target_") for column in data.targets)
     (column,) = data.targets
-    found, classes = np.unique(values[:, 0], return_inverse=True)
+    found = np.unique(values[:, 0])
+    classes = np.searchsorted(found, values[:, 0])  # in a third of the memory that unique's own inverse takes
     if len(found) > LIMIT_OF_CLASSES:
         raise UserError(
             f"{data.path}: the targets have {len(found):,} classes; at most {LIMIT_OF_CLASSES:,} are possible"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from ablate.errors import UserError
 from ablate.files import open_file
 from tasks.sources.own_data import NO_SPLIT, Column, Numbers, OwnData, Whole, split_number
 
+PIECE = 2**20  # bytes of a CSV file that are read at once
 EXACT = 2**53  # whole numbers below are told apart as floating-point ones
 
 
@@ -25,9 +28,14 @@ def read_table_file(path: Path, time: str) -> OwnData:
         UserError: the file cannot be read or is not such a table; with row and column, rows counted from 1 after the
             header.
     """
+    from pyarrow import default_memory_pool
+
     table = _read(path)
-    _check_names(path, table.column_names, time)
-    codes = _sequence_numbers(path, table["sequence"])
+    names: list[str] = table.column_names
+    _check_names(path, names, time)
+    columns = dict(zip(names, table.columns, strict=True))  # each leaves it, and the memory, when it is read
+    del table
+    codes = _sequence_numbers(path, columns.pop("sequence"))
     # The rows of a sequence may stand apart; they are put together in the order in which they stand.
     apart = bool((np.diff(codes) < 0).any())
     order = np.argsort(codes, kind="stable") if apart else None
@@ -43,24 +51,29 @@ def read_table_file(path: Path, time: str) -> OwnData:
         return values if order is None else values[order]
 
     def reader(name: str, of_time: bool = False) -> Callable[[], Numbers]:
-        return lambda: in_order(_numbers(path, name, table[name], of_time))
+        def read() -> Numbers:
+            values = in_order(_numbers(path, name, columns.pop(name), of_time))
+            default_memory_pool().release_unused()  # else it keeps what the column leaves free
+            return values
 
-    targets = [name for name in table.column_names if _is_target(name)]
-    inputs = [name for name in table.column_names if name not in ("sequence", "split", time, *targets)]
+        return read
+
+    targets = [name for name in names if _is_target(name)]
+    inputs = [name for name in names if name not in ("sequence", "split", time, *targets)]
     if not inputs:
         raise UserError(f"{path}: no column is left for the inputs beside sequence, split, time and targets")
-    columns = [_target(path, name, table[name]) for name in targets]
-    columns = [Column(each.name, in_order(each.values), each.labels, each.whole) for each in columns]
+    found = [_target(path, name, columns.pop(name)) for name in targets]
+    found = [Column(each.name, in_order(each.values), each.labels, each.whole) for each in found]
     split = None
-    if "split" in table.column_names:
-        split = _splits(place, in_order(_split_numbers(path, table["split"])), lengths)
+    if "split" in columns:
+        split = _splits(place, in_order(_split_numbers(path, columns.pop("split"))), lengths)
     notes = ["the rows of some sequences stand apart; they are put together in the order of the file"] if apart else []
     return OwnData(
         path,
         lengths,
         split,
         {name: reader(name) for name in inputs},
-        columns,
+        found,
         place,
         place,
         reader(time, of_time=True) if time else None,
@@ -71,21 +84,44 @@ def read_table_file(path: Path, time: str) -> OwnData:
 
 def _read(path: Path) -> Any:
     import pyarrow as pa
-    from pyarrow.csv import ReadOptions, read_csv
     from pyarrow.parquet import read_table
 
     with open_file(path) as file:
         try:
-            if path.suffix.lower() == ".csv":
-                # Without threads, so that a row of the wrong length is told by its number.
-                return read_csv(file, read_options=ReadOptions(use_threads=False))
-            return read_table(file)
+            return _read_csv(file) if path.suffix.lower() == ".csv" else read_table(file)
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: not UTF-8 (byte {hex(error.object[error.start])})") from None
         except (pa.ArrowException, OSError, ValueError) as error:
             kind = "CSV" if path.suffix.lower() == ".csv" else "Parquet"
             reason = " ".join(str(error).split()).removeprefix("CSV parse error: ")
             raise UserError(f"{path}: not {kind} as expected: {reason:.200}") from None
+
+
+def _read_csv(file: BufferedReader) -> Any:
+    """A CSV file as a table, in pieces: else its text stays in memory until the types of all columns are known."""
+    import pyarrow as pa
+    from pyarrow.csv import ConvertOptions, ReadOptions, open_csv, read_csv
+
+    # Without threads, so that a row of the wrong length is told by its number.
+    options = ReadOptions(use_threads=False, block_size=PIECE)
+    types: dict[str, Any] = {}
+    names: list[str] = []
+    while True:
+        file.seek(0)
+        try:
+            # The types are those of the first piece, but for what has been learnt from later ones.
+            pieces = open_csv(file, read_options=options, convert_options=ConvertOptions(column_types=types))
+            names = pieces.schema.names
+            return pa.Table.from_batches(pieces, pieces.schema)
+        except pa.ArrowInvalid as error:
+            column = re.match(r"In CSV column #(\d+): CSV conversion error to (null|int64):", str(error))
+            if column is None or not names or len(set(names)) < len(names):
+                break
+            types[names[int(column[1])]] = pa.int64() if column[2] == "null" else pa.float64()
+    file.seek(0)
+    return read_csv(
+        file, read_options=ReadOptions(use_threads=False)
+    )  # which sees all before it decides, or says why not
 
 
 def _is_target(name: str) -> bool:

@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 
 from ablate.errors import UserError
 from ablate.execution.executor import TrialResult
-from ablate.execution.processes import limit_library_threads
+from ablate.execution.processes import interrupts_held_back, limit_library_threads
 from ablate.execution.trial_runner import failed_trial
 from ablate.execution.worker import run_worker
 from ablate.plan.random_streams import TrialId
@@ -102,7 +102,8 @@ class LocalExecutor:
         process = self._context.Process(
             target=run_worker, args=(theirs, self._plan.config, self._plan.backends), daemon=True
         )
-        process.start()
+        with interrupts_held_back():
+            process.start()
         theirs.close()  # so that the worker's death closes the pipe
         return _Worker(process, ours)
 
