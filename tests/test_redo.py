@@ -220,7 +220,7 @@ def test_the_trackers_hold_the_new_trials(
 def test_what_cannot_be_redone_is_one_line(
     options: list[str], message: str, study: Path, sweep: Command, tmp_path: Path
 ) -> None:
-    shutil.copytree(study / "results", tmp_path / "results")
+    shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
     done = sweep(*options)
     assert done.returncode == 2 and done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
     for name in ("trials.csv", "metadata.json"):
@@ -228,7 +228,7 @@ def test_what_cannot_be_redone_is_one_line(
 
 
 def test_the_command_says_what_it_drops_and_trains_the_same_again(study: Path, sweep: Command, tmp_path: Path) -> None:
-    shutil.copytree(study / "results", tmp_path / "results")
+    shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
     done = sweep("--redo", "srn", "--trials", "2")
     assert done.returncode == 0, done.stderr
     assert "redo SRN: drops 3 trials (3 of music); 2 of them are in this command\n" in done.stdout

@@ -80,7 +80,7 @@ def test_the_best_epoch_is_the_curves(study: Path) -> None:
 
 def test_the_same_command_again_trains_nothing(study: Path, sweep: Command, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    shutil.copytree(study / "results", results)
+    shutil.copytree(study / "results" / "s", results / "s")
     before = {file: file.read_bytes() for file in (results / "s").glob("*.csv")}
     done = sweep()
     assert done.returncode == 0
@@ -146,7 +146,7 @@ def test_a_killed_study_resumes_to_the_same_table(
 
 
 def test_a_half_written_row_is_dropped(study: Path, sweep: Command, tmp_path: Path) -> None:
-    shutil.copytree(study / "results", tmp_path / "results")
+    shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
     file = tmp_path / "results" / "s" / "trials.csv"
     file.write_text(file.read_text()[:-40])
     assert sweep().returncode == 0
@@ -154,7 +154,7 @@ def test_a_half_written_row_is_dropped(study: Path, sweep: Command, tmp_path: Pa
 
 
 def test_trials_are_a_total(study: Path, sweep: Command, tmp_path: Path) -> None:
-    shutil.copytree(study / "results", tmp_path / "results")
+    shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
     done = sweep("--trials", "4")
     assert done.returncode == 0 and "6 of 8 trials are there already" in done.stdout
     assert len(StudyTables(tmp_path / "results" / "s").trials()) == 8
@@ -162,7 +162,7 @@ def test_trials_are_a_total(study: Path, sweep: Command, tmp_path: Path) -> None
 
 def test_a_command_may_ask_for_less_than_the_study_has(study: Path, sweep: Command, tmp_path: Path) -> None:
     """Fewer variants and trials than are there: what is there stays, and only what is asked for is finished."""
-    shutil.copytree(study / "results", tmp_path / "results")
+    shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
     file = tmp_path / "results" / "s" / "trials.csv"
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(line for line in lines if not line.startswith("music,V,1,")))
@@ -173,7 +173,7 @@ def test_a_command_may_ask_for_less_than_the_study_has(study: Path, sweep: Comma
 
 
 def test_another_configuration_is_refused_with_the_difference(study: Path, sweep: Command, tmp_path: Path) -> None:
-    shutil.copytree(study / "results", tmp_path / "results")
+    shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
     refused = sweep("--seed", "7")
     assert refused.returncode == 2
     assert "seed is 0 there and 7 here" in refused.stderr and "--fresh" in refused.stderr
@@ -184,7 +184,7 @@ def test_another_configuration_is_refused_with_the_difference(study: Path, sweep
 
 
 def test_settings_of_tasks_that_a_study_lacks_make_no_difference(study: Path, sweep: Command, tmp_path: Path) -> None:
-    shutil.copytree(study / "results", tmp_path / "results")
+    shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
     sweep_arguments(tmp_path, tmp_path)
     other = tmp_path / "other.toml"
     other.write_text((tmp_path / "small.toml").read_text() + "[settings.handwriting]\ntrain = 9\n")
@@ -207,7 +207,7 @@ def test_a_study_that_is_missing_is_told_with_those_that_are_there(
 
 
 def test_other_data_is_refused(study: Path, sweep: Command, tmp_path: Path, small_music: Path) -> None:
-    shutil.copytree(study / "results", tmp_path / "results")
+    shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
     other = tmp_path / "other.json"
     other.write_text(small_music.read_text().replace("[50, 57]", "[50, 58]").replace("[55, 62]", "[55, 63]"))
     refused = sweep("--data", f"music={other}")
