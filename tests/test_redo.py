@@ -56,6 +56,9 @@ def small(small_music: Path, tmp_path: Path) -> dict[str, Any]:
         "variants": "V,leaky",
         "tasks": "music",
         "trials": 2,
+        "controls": 1,
+        "confirm": 1,
+        "confirm_variants": "all",
         "training": {"epochs": 2, "batch_size": 3},
         "search": {"hidden_size": 3, "learning_rate": {"low": 1e-3, "high": 1e-1}},
         "data": {"music": small_music},
@@ -69,9 +72,9 @@ def small(small_music: Path, tmp_path: Path) -> dict[str, Any]:
 def tables(study: ablate.Study) -> list[pd.DataFrame]:
     trials = study.trials.drop(columns=TIME_COLUMNS)
     order = ["variant", "index"]
-    return [
-        each.sort_values([*order, *more], ignore_index=True) for each, more in ((trials, []), (study.curves, ["epoch"]))
-    ]
+    replicates = study.replicates.drop(columns=TIME_COLUMNS)
+    sorted_by = ((trials, []), (study.curves, ["epoch"]), (replicates, ["purpose", "replicate"]))
+    return [each.sort_values([*order, *more], ignore_index=True) for each, more in sorted_by]
 
 
 class Killed(BaseException):
@@ -194,7 +197,7 @@ def test_the_trackers_hold_the_new_trials(
     with monkeypatch.context() as patch:
         patch.setattr(execution, "BackgroundTrackers", Trackers)  # as killed before they had written anything
         ablate.run(redo="leaky", **small)
-    assert "redo leaky: drops 2 trials (2 of music)\n" in capsys.readouterr().out
+    assert "redo leaky: drops 3 trials (3 of music)\n" in capsys.readouterr().out
     again = ablate.run(**{**small, "trials": 3})
     check_mlflow(results)
     after = {run.info.run_id: run.data.tags for run in runs(results)}
