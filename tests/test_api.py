@@ -204,3 +204,15 @@ def test_elsewhere_a_second_definition_is_refused(at_a_prompt: None, monkeypatch
     type_in(CELL, 5)
     with pytest.raises(ablate.UserError, match="unknown variant 'nothing'"):
         ablate.VARIANTS.remove("nothing")
+
+
+def test_a_script_without_a_guard_is_told_about_it(small_music: Path, tmp_path: Path) -> None:
+    """Each worker imports the script, and would run the study again."""
+    script = tmp_path / "script.py"
+    options = {"variants": "V", "tasks": "music", "preset": "smoke", "trials": 2, "study": "s", "jobs": 2}
+    options |= {"data": {"music": str(small_music)}, "results": str(tmp_path / "results")}
+    script.write_text(f"import ablate\nablate.run(**{options!r})\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert 'in a script, call it under `if __name__ == "__main__":`' in done.stderr
+    assert "is being run by another process" not in done.stderr

@@ -311,3 +311,13 @@ def test_what_does_not_fit_is_told_in_one_line(make: dict, call: dict, message: 
         cell = ablate.layer(**{"variant": "V", "input_size": M, "hidden_size": N, **make})
         cell(**{"x": torch.zeros(T, B, M), **call})
     assert "\n" not in str(caught.value)
+
+
+def test_a_layer_is_of_a_name_a_variant_or_what_was_registered() -> None:
+    variant = VARIANTS["NP"]
+    for found in ("np", variant, variant.equations):
+        assert ablate.layer(found, 3, 4).variant is variant
+    with pytest.raises(ablate.UserError, match="'greff' is a group"):
+        ablate.layer("greff", 3, 4)
+    with pytest.raises(ablate.UserError, match="not registered as a variant"):
+        ablate.layer(lambda x, y, w: y, 3, 4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -244,7 +244,7 @@ class RecurrentLayer(nn.Module):
 
 
 def layer(
-    variant: str | Variant,
+    variant: str | Variant | Callable[..., Any],
     input_size: int,
     hidden_size: int,
     *,
@@ -275,11 +275,10 @@ def layer(
         longest: frames of the longest sequence, for variants whose initial weights depend on it.
 
     Raises:
-        UserError: an unknown variant or backend, or a size below 1.
+        UserError: an unknown variant or backend, a group, or a size below 1.
     """
-    found = VARIANTS[variant] if isinstance(variant, str) else variant
     return RecurrentLayer(
-        found,
+        _found(variant),
         input_size,
         hidden_size,
         layers=layers,
@@ -290,6 +289,20 @@ def layer(
         init_std=init_std,
         longest=longest,
     )
+
+
+def _found(variant: str | Variant | Callable[..., Any]) -> Variant:
+    """The variant of a name; of the function or class that was registered, too."""
+    if isinstance(variant, Variant):
+        return variant
+    if isinstance(variant, str):
+        if variant not in VARIANTS and variant in VARIANTS.groups():
+            raise UserError(f"{variant!r} is a group of variants; a layer is one of them")
+        return VARIANTS[variant]
+    found = [each for each in VARIANTS if each.equations is variant]
+    if not found:
+        raise UserError(f"{variant!r} is not registered as a variant; give the name of one")
+    return found[0]  # the first of the names that it was registered under
 
 
 def _run(

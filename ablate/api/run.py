@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -72,6 +74,8 @@ def run(
         UserError: bad options or data, or a study of this name that was made otherwise; nothing was written.
         KeyboardInterrupt: what is finished is kept, and the same call goes on.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself asks
+        sys.exit('a worker process has reached ablate.run: in a script, call it under `if __name__ == "__main__":`')
     given = {key: _plain(value) for key, value in options.items()}
     words = [f"{key}={value!r}" for key, value in given.items()] + ["fresh=True"] * fresh
     try:
