@@ -1,7 +1,7 @@
 """What a surrogate is: a function fitted to trials on the unit cube, whose averages over some axes are known exactly.
 
-The functional ANOVA (Hutter et al. 2014) needs no more: the variance of the average over all axes but one is that axis's
-main effect, and that over all but two holds their interaction beside both main effects.
+The functional ANOVA (Hutter et al. 2014) needs no more: the variance of the average over all axes but one is that
+axis's main effect, and that over all but two holds their interaction beside both main effects.
 """
 
 from __future__ import annotations
