@@ -66,7 +66,7 @@ def subrange_comparisons(results: StudyResults, tables: Mapping[str, pd.DataFram
             continue
         at = places(scored, name, axis)
         for half, (low, high) in HALVES.items():
-            part = {"scored_trials": scored[(at >= low) & (at <= high)]}
+            part = {"scored_trials": scored.loc[(at >= low) & (at <= high)]}
             for task in results.task_order:
                 for row in judge(results, compare(results, part, task, "all", results.reference), task, "all"):
                     rows.append({**row, "axis": name, "half": half, "whole": whole.get((task, row["variant"]))})

@@ -1,0 +1,18 @@
+"""The answer in one picture, with how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ablate.analysis.dataframes import unique, where
+from ablate.definitions.study_results import StudyResults
+from ablate.report.registry import section
+
+
+@section("effects", "how far each variant is from {reference}", position=15, tables=("comparisons",), figure="effects")
+def effects(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
+    table = where(tables["comparisons"], set="all").dropna(subset="difference")
+    return {"narrow": len(unique(table, "task")) == 1} if len(table) else None
