@@ -1,0 +1,163 @@
+"""Importance by functional ANOVA, against functions whose shares are known."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from ablate.importance.forest import Forest
+from ablate.importance.functional_anova import cross_validated_r2, good_box, importances
+from ablate.importance.gaussian_process import GaussianProcess
+
+WHOLE = np.zeros(3), np.ones(3)
+
+
+def ishigami(u):
+    x = 2 * np.pi * u - np.pi
+    return np.sin(x[:, 0]) + 7 * np.sin(x[:, 1]) ** 2 + 0.1 * x[:, 2] ** 4 * np.sin(x[:, 0])
+
+
+def g(u, a=np.array([0, 1, 4.5, 9])):
+    return np.prod((np.abs(4 * u - 2) + a) / (1 + a), axis=1)
+
+
+@dataclass
+class Known:
+    """A function of d axes, with the shares of its variance."""
+
+    function: Callable
+    main: tuple[float, ...]
+    pairs: dict[tuple[int, int], float]
+
+
+# Sobol's shares: analytic, save the last two, by 2^22 points.
+KNOWN = {
+    "ishigami": Known(ishigami, (0.314, 0.442, 0.0), {(0, 2): 0.244}),
+    "g": Known(g, (0.716, 0.179, 0.024, 0.007), {(0, 1): 0.060}),
+    "additive": Known(lambda u: u @ [3.0, 2.0, 1.0, 0.0], (9 / 14, 4 / 14, 1 / 14, 0.0), {}),
+    "product": Known(lambda u: u[:, 0] * u[:, 1] + 0 * u[:, 2], (3 / 7, 3 / 7, 0.0), {(0, 1): 1 / 7}),
+    "cliff": Known(lambda u: 3.0 * (u[:, 0] > 0.6) + u[:, 1] + 0 * u[:, 2], (0.963, 0.037, 0.0), {}),
+    "plateau": Known(
+        lambda u: np.minimum(5 * (u[:, 0] - 0.5) ** 2 + u[:, 1] + 0 * u[:, 2], 0.6),
+        (0.253, 0.384, 0.0),
+        {(0, 1): 0.363},
+    ),
+}
+
+
+def worst_error(known: Known, seed: int, n: int = 200) -> float:
+    """How far the surrogate that speaks is off, over all main effects and pairs."""
+    u = np.random.default_rng(seed).random((n, len(known.main)))
+    speaks = next(iter(importances(u, known.function(u), seed).values()))
+    assert speaks.claims
+    pairs = {pair: known.pairs.get(pair, 0.0) for pair in speaks.pairs}
+    errors = [*np.abs(speaks.main - known.main), *(abs(speaks.pairs[pair] - pairs[pair]) for pair in pairs)]
+    for share, truth in zip(speaks.main, known.main, strict=True):
+        assert truth > 0 or share < 0.02, "noise is given an effect"
+    return float(max(errors))
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_shares(name):
+    assert worst_error(KNOWN[name], seed=1) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_shares_on_eighteen_of_twenty_seeds(name):
+    assert sum(worst_error(KNOWN[name], seed) < 0.05 for seed in range(20)) >= 18
+
+
+def brute(surrogate, axes: list[int], low, high, size: int = 60) -> float:
+    """The variance of an average over all other axes, by a grid of midpoints."""
+    d = len(low)
+    middles = (np.arange(size) + 0.5) / size
+    grid = np.stack(np.meshgrid(*[low[k] + (high[k] - low[k]) * middles for k in range(d)], indexing="ij"), axis=-1)
+    values = surrogate.predict(grid.reshape(-1, d)).reshape([size] * d)
+    return float(values.mean(axis=tuple(k for k in range(d) if k not in axes)).var())
+
+
+@pytest.mark.parametrize("box", [WHOLE, (np.array([0.1, 0.4, 0.0]), np.array([0.6, 0.9, 0.3]))])
+def test_averages_of_a_process_are_those_of_its_predictions(box):
+    u = np.random.default_rng(0).random((80, 3))
+    process = GaussianProcess().fit(u, ishigami(u))
+    for axes in ([0], [1], [2], [0, 1], [0, 2], [0, 1, 2]):
+        assert process.averages(axes, *box).variance() == pytest.approx(brute(process, axes, *box), rel=0.01, abs=1e-3)
+
+
+@pytest.mark.parametrize("box", [WHOLE, (np.array([0.1, 0.4, 0.0]), np.array([0.6, 0.9, 0.3]))])
+def test_averages_of_a_forest_are_those_of_its_trees(box):
+    u = np.random.default_rng(0).random((80, 3))
+    forest = Forest().fit(u, ishigami(u))
+    for axes in ([0], [1], [0, 2]):
+        found = forest.averages(axes, *box).variances()
+        for k in range(3):
+            tree = forest._forest.estimators_[k]
+            assert found[k] == pytest.approx(brute(tree, axes, *box), rel=0.02, abs=0.01 * ishigami(u).var())
+
+
+@pytest.mark.parametrize("make", [Forest, GaussianProcess])
+def test_a_marginal_is_the_average_and_its_band_holds_the_function(make):
+    rng = np.random.default_rng(2)
+    u = rng.random((150, 2))
+    surrogate = make().fit(u, np.sin(3 * u[:, 0]) + u[:, 1] + rng.normal(0, 0.05, 150))
+    places = np.linspace(0.05, 0.95, 20)[:, None]
+    values, deviations = surrogate.averages([0], np.zeros(2), np.ones(2)).at(places)
+    truth = np.sin(3 * places[:, 0]) + 0.5
+    assert np.abs(values - truth).max() < 0.12
+    assert (deviations > 0).all()
+    assert np.mean(np.abs(values - truth) < 3 * deviations) > 0.8
+
+
+def test_the_order_of_the_trials_changes_no_digit():
+    u = np.random.default_rng(3).random((60, 3))
+    y = ishigami(u)
+    shuffled = np.random.default_rng(4).permutation(60)
+    one, other = importances(u, y), importances(u[shuffled], y[shuffled])
+    assert list(one) == list(other)
+    for name, found in one.items():
+        assert found.r2 == other[name].r2
+        np.testing.assert_array_equal(found.main, other[name].main)
+
+
+def test_the_forest_speaks_where_it_predicts_better_and_nothing_is_claimed_of_noise():
+    rng = np.random.default_rng(5)
+    u = rng.random((200, 3))
+    assert next(iter(importances(u, 3.0 * (u[:, 0] > 0.6) + u[:, 1]))) == "forest"
+    assert next(iter(importances(u, ishigami(u)))) == "gaussian process"
+    assert not any(found.claims for found in importances(u, rng.normal(size=200)).values())
+    assert not any(found.claims for found in importances(u[:49], u[:49, 0]).values())
+
+
+def test_a_constant_response_has_no_shares():
+    u = np.random.default_rng(6).random((60, 2))
+    for found in importances(u, np.full(60, 3.0)).values():
+        assert (found.main == 0).all() and not found.claims
+
+
+def test_the_region_of_good_trials_asks_another_question():
+    """A cliff that all good trials are beyond decides everything, and nothing among them."""
+    u = np.random.default_rng(7).random((300, 2))
+    y = 10.0 * (u[:, 0] < 0.5) + u[:, 1]
+    low, high = good_box(u, y)
+    assert low[0] > 0.5
+    whole, good = (next(iter(importances(u, y, box=box).values())) for box in (None, (low, high)))
+    assert whole.main[0] > 0.95 and good.main[1] > 0.9
+
+
+def test_cross_validation_is_of_unseen_trials():
+    rng = np.random.default_rng(8)
+    u, y = rng.random((100, 2)), rng.normal(size=100)
+    assert cross_validated_r2(Forest, u, y) < 0.1 < Forest().fit(u, y)._forest.score(u, y)
+
+
+def test_shares_and_remainder_make_one():
+    u = np.random.default_rng(9).random((100, 3))
+    for found in importances(u, ishigami(u)).values():
+        total = found.main.sum() + sum(found.pairs.values()) + found.remainder
+        assert total == pytest.approx(1.0, abs=0.02)
+        assert set(found.pairs) == set(itertools.combinations(range(3), 2))
