@@ -21,7 +21,8 @@ def ishigami(u):
     return np.sin(x[:, 0]) + 7 * np.sin(x[:, 1]) ** 2 + 0.1 * x[:, 2] ** 4 * np.sin(x[:, 0])
 
 
-def g(u, a=np.array([0, 1, 4.5, 9])):
+def g(u):
+    a = np.array([0, 1, 4.5, 9])
     return np.prod((np.abs(4 * u - 2) + a) / (1 + a), axis=1)
 
 
