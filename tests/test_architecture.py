@@ -13,7 +13,19 @@ from tests.conftest import ROOT
 
 # From the ground up: a room imports from those before it, and from itself.
 ROOMS = (
-    *("__about__", "errors", "cache", "files", "statistics", "importance", "cell", "definitions", "plan", "data", "storage"),
+    *(
+        "__about__",
+        "errors",
+        "cache",
+        "files",
+        "statistics",
+        "importance",
+        "cell",
+        "definitions",
+        "plan",
+        "data",
+        "storage",
+    ),
     *("training", "trackers", "analysis", "report", "execution", "api", "testing", "cli"),
 )
 PACKAGES = ("ablate", "variants", "tasks", "benchmarks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,15 +91,35 @@ def test_averages_of_a_process_are_those_of_its_predictions(box):
         assert process.averages(axes, *box).variance() == pytest.approx(brute(process, axes, *box), rel=0.01, abs=1e-3)
 
 
+def cells_of(tree, low, high) -> tuple[list, list]:
+    """Midpoints and widths, along each axis, of the cells on which a tree is constant within a box."""
+    middles, widths = [], []
+    for k in range(len(low)):
+        cuts = tree.tree_.threshold[tree.tree_.feature == k]
+        cuts = np.unique([low[k], *cuts[(cuts > low[k]) & (cuts < high[k])], high[k]])
+        middles.append((cuts[:-1] + cuts[1:]) / 2)
+        widths.append(np.diff(cuts) / np.ptp(cuts))
+    return middles, widths
+
+
 @pytest.mark.parametrize("box", [WHOLE, (np.array([0.1, 0.4, 0.0]), np.array([0.6, 0.9, 0.3]))])
 def test_averages_of_a_forest_are_those_of_its_trees(box):
+    """By brute force: the tree's own predictions on every cell between its cuts."""
     u = np.random.default_rng(0).random((80, 3))
     forest = Forest().fit(u, ishigami(u))
-    for axes in ([0], [1], [0, 2]):
-        found = forest.averages(axes, *box).variances()
-        for k in range(3):
-            tree = forest._forest.estimators_[k]
-            assert found[k] == pytest.approx(brute(tree, axes, *box), rel=0.02, abs=0.01 * ishigami(u).var())
+    for tree, place in zip(forest._forest.estimators_[:5], range(5), strict=True):
+        middles, widths = cells_of(tree, *box)
+        grid = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1)
+        values = tree.predict(grid.reshape(-1, 3)).reshape(grid.shape[:-1])
+        for axes in ([0], [1], [2], [0, 2], [0, 1, 2]):
+            marginal = values
+            for k in reversed(range(3)):
+                if k not in axes:
+                    marginal = np.tensordot(marginal, widths[k], axes=([k], [0]))
+            weight = functools.reduce(np.multiply.outer, [widths[k] for k in axes])
+            mean = (weight * marginal).sum()
+            truth = (weight * (marginal - mean) ** 2).sum()
+            assert forest.averages(axes, *box).variances()[place] == pytest.approx(truth, rel=1e-3, abs=1e-6)
 
 
 @pytest.mark.parametrize("make", [Forest, GaussianProcess])

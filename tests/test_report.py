@@ -241,8 +241,8 @@ def test_the_page_shows_what_the_best_trials_wrote_and_how_the_study_was_made(re
 
 
 def test_figures_are_numbered_in_the_order_of_the_page(report):
-    places = [report.text.index(f"<h2>Figure {k}: ") for k in (1, 2, 3)]
-    assert places == sorted(places) and "<h2>Figure 4" not in report.text
+    places = [report.text.index(f"<h2>Figure {k}: ") for k in (1, 2, 3, 4)]
+    assert places == sorted(places) and "<h2>Figure 5" not in report.text
 
 
 def test_the_gallery_shows_equations_and_marks_what_a_variant_changes(report):
@@ -456,7 +456,7 @@ def test_a_section_of_ones_own_has_its_place_and_its_figure_a_number(report, mon
     check_figure("sizes")
     check_section("sizes")
     text = render_page(report.results, report.tables, {**NO_FIGURES, "sizes": b"<svg/>"})
-    for heading in ("1: test scores", "2: how large they are next to V", "3: how the best trials learnt"):
+    for heading in ("2: test scores", "3: how large they are next to V", "4: how the best trials learnt"):
         assert text.count(f"<h2>Figure {heading}</h2>") == 1
     with pytest.raises(KeyError):  # what it does not name, it does not see
         FIGURES["sizes"].draw({})

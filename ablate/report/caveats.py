@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ablate.analysis.comparisons import CONTROL, TESTED, VARIANT
+from ablate.analysis.comparisons import BETTER, CONTROL, TESTED, VARIANT, WORSE
 from ablate.analysis.dataframes import records, where
 from ablate.analysis.trials import MIN_TRIALS
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics import selected
 from ablate.statistics.families import BENJAMINI_HOCHBERG, HOLM
+
+MANY = 12  # more names than these are counted
 
 
 def caveats(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -22,7 +24,7 @@ def caveats(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[s
         "hyperparameters are drawn from these ranges, not whether it is the better cell once tuned. That is asked of "
         "the tenth that validation chose, and of best settings trained anew."
     ]
-    found += _promises(tables) + _controls(results, tables) + _budget(tables)
+    found += _promises(tables) + _controls(results, tables) + _budget(tables) + _search(tables)
     if any(row["n"] < MIN_TRIALS for row in records(where(tables["boxes"], set="all"))):
         found.append(f"No verdict is given for fewer than {MIN_TRIALS} scored trials a variant; Greff et al. ran 200.")
     sizes = [row["n"] for row in records(where(tables["boxes"], set="all"))]
@@ -94,3 +96,23 @@ def _budget(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         f"With {weakest['n']} trials and {weakest['comparisons']} comparisons on {weakest['task']}, {reach}. “No "
         "significant difference” is therefore not evidence of equality; “within the margin” is."
     ]
+
+
+def _search(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What the length of training and the ranges of the search may have decided."""
+    said = []
+    if short := [row for row in records(tables["training_length"]) if row["cut_short"]]:
+        named = ", ".join(f"{row['last']:.0%} on {row['task']}" for row in short)
+        said.append(
+            f"Training was cut short: the best epoch is the last one in {named} of the completed trials. A cell that "
+            "starts fast need not end ahead."
+        )
+    hanging = [row for row in records(tables["range_dependence"]) if row["verdict"] in (WORSE, BETTER)]
+    if hanging:
+        named = ", ".join(f"{row['variant']} on {row['task']}" for row in hanging[:MANY])
+        more = f" and {len(hanging) - MANY} more" if len(hanging) > MANY else ""
+        said.append(
+            f"Verdicts that may hang on the ranges of the search, since the best trials lie at an end of one, or the "
+            f"opposite holds on half of one: {named}{more}; see tables/range_dependence.csv."
+        )
+    return said

@@ -25,7 +25,8 @@ MANY = 12  # more names than these are counted, not listed
     position=10,
     tables=(
         *("trial_counts", "boxes", "comparisons", "planning", "summary", "trial_subsets", "confirmation_trials"),
-        *("across_tasks", "rank_tests", "best_sets", "control_rates"),
+        *("across_tasks", "rank_tests", "best_sets", "control_rates", "training_length"),
+        "range_dependence",
     ),
 )
 def sentences(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
