@@ -154,7 +154,7 @@ def _best_set(tables: Mapping[str, pd.DataFrame], task: str, name: str) -> str:
         return ""
     best = rows[0]["best"]
     others = [row["variant"] for row in rows if row["variant"] != best]
-    compared = len(set(where(tables["boxes"], task=task, set="all")["variant"]))
+    compared = 1 + len(where(tables["comparisons"], task=task, set=name, role=VARIANT))
     text = f"{_BESTS[name]}: {best}. "
     if not others:
         return text + "Every other is told from it."
