@@ -124,6 +124,17 @@ def test_the_command_knows_modules_from_a_file(command: Command, tmp_path: Path)
     assert "2/2" in done.stdout and "this process alone" not in done.stdout
 
 
+def test_a_module_that_cannot_run_is_refused_before_anything_is_written(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "cells.py"
+    file.write_text("import ablate\nfrom torch.nn import LSTM\n\nablate.module_variant('whole', LSTM)\n")
+    done = command("--variants-from", str(file), "--variants", "V,whole", "--trials", "1", "--jobs", "2")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert (
+        "error: variant 'whole' for" in done.stderr and "the first dimension must be that of the batch" in done.stderr
+    )
+    assert not (tmp_path / "results" / "smoke" / "config.toml").exists()
+
+
 def test_it_is_described_and_planned(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--describe", "cell"]) == 0
     said = capsys.readouterr().out
@@ -143,6 +154,11 @@ class Silent(nn.Linear):
         return None
 
 
+class Elman(nn.Linear):
+    def forward(self, x: Tensor, state: Any) -> Any:
+        return torch.tanh(super().forward(x) + torch.relu(state))
+
+
 class Batchless(nn.Linear):
     def forward(self, x: Tensor, state: Any) -> Any:
         return super().forward(x), (torch.zeros(3),)
@@ -154,6 +170,7 @@ class Batchless(nn.Linear):
         (Wide, r"variant 'own' for 3 inputs and 4 units: its output for 2 sequences has the shape \(2, 5\), not"),
         (Silent, "it returns a NoneType; it must return its new state"),
         (Batchless, r"a state for 2 sequences has the shape \(3,\); the first dimension must be"),
+        (Elman, r"the first state is None, unless the module has a method initial_state\(B\)"),
         (nn.Linear, r"TypeError: .*forward\(\)"),
         (lambda M: None, "TypeError: .*takes 1 positional argument"),
         (lambda M, N: 3, "it makes a int, not a torch.nn.Module"),
@@ -171,6 +188,8 @@ def test_registration_is_held_to_the_same_rules() -> None:
         ablate.module_variant("cell", nn.GRUCell)
     with pytest.raises(ablate.UserError, match="the factory of variant 'own' is 3"):
         ablate.module_variant("own", 3)  # type: ignore[arg-type]
+    with pytest.raises(ablate.UserError, match="'own' is a Linear that is made already; give its class"):
+        ablate.module_variant("own", nn.Linear(3, 4))  # type: ignore[arg-type]
     with pytest.raises(ablate.UserError, match="cannot be a variant's name"):
         ablate.module_variant("a,b", nn.GRUCell)
     entry = VARIANTS["cell"]

@@ -12,6 +12,8 @@ from torch.func import functional_call
 from ablate.cell.reference import ReferenceBoundLayer, State
 from ablate.errors import UserError
 
+FIRST_STATE = "; the first state is None, unless the module has a method initial_state(B) that gives it"
+
 
 class Steps(nn.Module):
     """The steps of a cell, one after the other.
@@ -45,7 +47,8 @@ class Steps(nn.Module):
         except UserError as error:
             raise UserError(f"{place}: {error}") from None
         except Exception as error:
-            raise UserError(f"{place}: {type(error).__name__}: {error}") from error
+            first = "" if hasattr(cell, "initial_state") or "None" not in str(error) else FIRST_STATE
+            raise UserError(f"{place}: {type(error).__name__}: {error}{first}") from error
         if y.shape != (1, B, N):
             raise UserError(f"{place}: its output for {B} sequences has the shape {tuple(y.shape[1:])}, not {(B, N)}")
         for each in state:

@@ -193,6 +193,8 @@ def _data(words: list[str]) -> dict[str, str]:
         task, equals, path = word.partition("=")
         if not (task and equals and path):
             raise UserError(f"--data {word!r} is not of the form TASK=PATH")
+        if task in paths:
+            raise UserError(f"--data {task} is given twice, {paths[task]} and {path}; a study has one copy of each")
         paths[task] = path
     return paths
 

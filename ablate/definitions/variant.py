@@ -158,6 +158,9 @@ def module_variant(
     """
     place, home, family = _where(sys._getframe(1))
     _check(name, groups, place)
+    if type(factory).__module__ != "builtins" and hasattr(factory, "state_dict"):
+        kind = type(factory).__name__
+        raise UserError(f"{place}: the factory of variant {name!r} is a {kind} that is made already; give its class")
     if not callable(factory):
         raise UserError(f"{place}: the factory of variant {name!r} is {factory!r}; give a class, or another callable")
     VARIANTS.add(

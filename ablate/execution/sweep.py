@@ -67,6 +67,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
         if (path := user_path(plan, task)) is not None:
             task.fingerprint(path)  # refuses a bad path before the slow parsing
     datasets = {task.name: task_data(plan, task, progress.step) for task in plan.tasks}
+    _try_modules(plan, datasets)
     metadata = study_metadata(plan, datasets, command)
     metadata["numerics_version"] = NUMERICS_VERSION
     folder.lock()
@@ -84,6 +85,14 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
             raise SweepInterrupted from stop
     finally:
         folder.unlock()
+
+
+def _try_modules(plan: StudyPlan, datasets: dict[str, Dataset]) -> None:
+    """Make each module of PyTorch once, so that one that cannot run is told before anything is written."""
+    for variant in plan.variants:
+        for task in plan.tasks if variant.trace.code else ():
+            size = plan.hyperparameters(TrialId(task.name, variant.name, 0))["hidden_size"]
+            variant.trace.stacks_for(datasets[task.name].input_size, int(size))
 
 
 def _finish(
