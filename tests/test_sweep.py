@@ -263,6 +263,7 @@ def test_an_exception_fails_its_trial_alone(sweep: Command, tmp_path: Path) -> N
         (["--backend", "cuda"], "backend is 'cuda'"),
         (["--config", "none.toml"], "configuration none.toml cannot be read: No such file"),
         (["--data", "music"], "--data 'music' is not of the form TASK=PATH"),
+        (["--data", "own=a.csv", "--data", "own=b.csv"], "--data own is given twice, a.csv and b.csv; a study has one"),
         (["--data", "musc=x.json"], "unknown task 'musc'"),
         (["--data", "music=none.json"], "none.json"),
         (["--study", "a/b"], "study is 'a/b'"),
