@@ -250,6 +250,13 @@ def test_an_exception_fails_its_trial_alone(sweep: Command, tmp_path: Path) -> N
     assert (tmp_path / "results" / "s" / "report" / "index.html").exists()
 
 
+def test_a_study_that_gets_another_task_says_so(study: Path, sweep: Command, tmp_path: Path) -> None:
+    shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
+    done = sweep("--tasks", "music,parity", "--variants", "V", "--trials", "1")
+    assert done.returncode == 0, done.stderr
+    assert "adds parity to study 's', which has music\n" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -270,6 +277,7 @@ def test_an_exception_fails_its_trial_alone(sweep: Command, tmp_path: Path) -> N
         (["--storage", "nosuchdb://x"], "storage 'nosuchdb://x' cannot be opened"),
         (["--colour"], "unrecognized arguments: --colour"),
         (["--describe", "LSMT"], "unknown variant 'LSMT'"),
+        (["--variants", "Hedge"], "; a cell of your own needs --variants-from FILE"),
         (["--describe", "handwritting"], "unknown task 'handwritting': did you mean handwriting?"),
         (["--report-only", "--study", "none"], "there is no study 'none' in /"),
         (["--variants", "V", "GRU"], "--variants takes names with commas and no spaces: --variants V,GRU"),

@@ -74,6 +74,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
     try:
         if not fresh:
             check_continuation(folder, metadata, redone=[*redo, *pending(folder)])
+            _tell_added_tasks(plan, folder, progress)
         folder.open(config, fresh)
         same_reference = folder.reference == plan.reference
         metadata["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
@@ -85,6 +86,14 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
             raise SweepInterrupted from stop
     finally:
         folder.unlock()
+
+
+def _tell_added_tasks(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay) -> None:
+    """Say so where a study that has other tasks gets new ones, as two commands without --study may have meant."""
+    there = folder.metadata().get("tasks", {}) if folder.exists else {}
+    added = [task.name for task in plan.tasks if task.name not in there]
+    if there and added:
+        progress.print_line(f"adds {', '.join(added)} to study {folder.name!r}, which has {', '.join(there)}")
 
 
 def _try_modules(plan: StudyPlan, datasets: dict[str, Dataset]) -> None:

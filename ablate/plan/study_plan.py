@@ -108,7 +108,11 @@ def make_plan(config: Config) -> StudyPlan:
     """
     for file in config.variants_from:
         load_variants(file)
-    variants = VARIANTS.select(config.variants)
+    try:
+        variants = VARIANTS.select(config.variants)
+    except UserError as error:
+        hint = "" if config.variants_from else "; a cell of your own needs --variants-from FILE"
+        raise UserError(f"{error}{hint}") from None
     for names in ((config.reference or DEFAULT_REFERENCE,), config.confirm_variants):
         VARIANTS.select(names)  # refuses what is unknown before anything is run
     plan = StudyPlan(config, selected_tasks(config), variants)
