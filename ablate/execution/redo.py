@@ -70,6 +70,7 @@ def _told(folder: StudyFolder, plan: StudyPlan, variants: list[str]) -> str:
     dropped = [trial_id(row) for row in folder.tables.trial_rows() if row["variant"] in variants]
     tasks = [trial.task for trial in dropped]
     counts = ", ".join(f"{tasks.count(task)} of {task}" for task in dict.fromkeys(tasks))
-    again = len(set(dropped) & set(plan.trials()))
-    rest = f"; {again} of them are in this command" if again < len(dropped) else ""
+    planned = set(plan.trials())  # confirmations are not in it: they follow from the search
+    others = sum(trial.purpose != "confirmation" and trial not in planned for trial in dropped)
+    rest = f"; {len(dropped) - others} of them are in this command" if others else ""
     return f"redo {','.join(variants)}: drops {len(dropped)} trials{f' ({counts})' if counts else ''}{rest}"
