@@ -11,6 +11,7 @@ from ablate.analysis.compared import (
     NO_VARIANCE,
     TOO_FEW,
     estimate,
+    independent_scores,
     is_paired,
     means,
     of_test,
@@ -59,12 +60,9 @@ def _paired(variant: str, trials: pd.DataFrame, reference: pd.DataFrame, sign: f
 
 
 def _independent(variant: str, trials: pd.DataFrame, reference: pd.DataFrame, sign: float) -> dict[str, Any]:
-    a, b = (table["score"].to_numpy(float) for table in (trials, reference))
-    row = row_of(variant, len(a), len(b)) | means(a, b)
-    if len(b) == 0:
-        return row | {"verdict": NO_REFERENCE}
-    if min(len(a), len(b)) < MIN_TRIALS:
-        return row | {"verdict": TOO_FEW}
+    a, b, row = independent_scores(variant, trials, reference)
+    if row["verdict"]:
+        return row
     test = welch(a, b)
     if test is None:
         return row | {"verdict": NO_VARIANCE}

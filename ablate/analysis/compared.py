@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ablate.analysis.dataframes import groups, where
+from ablate.analysis.trials import MIN_TRIALS
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics.independent import MeanTest
 from ablate.statistics.interval import Estimate
@@ -57,6 +58,15 @@ def estimate(name: str, found: Estimate) -> dict[str, float]:
     """An estimate's columns: `difference` has the ends low and high, any other name those that begin like it."""
     ends = ("low", "high") if name == "difference" else (f"{name.split('_')[0]}_low", f"{name.split('_')[0]}_high")
     return {name: found.value, ends[0]: found.low, ends[1]: found.high}
+
+
+def independent_scores(
+    variant: str, trials: pd.DataFrame, reference: pd.DataFrame
+) -> tuple[Array, Array, dict[str, Any]]:
+    """The scores of two independent samples, and their row, whose verdict says so where they cannot be tested."""
+    a, b = (table["score"].to_numpy(float) for table in (trials, reference))
+    verdict = NO_REFERENCE if len(b) == 0 else TOO_FEW if min(len(a), len(b)) < MIN_TRIALS else ""
+    return a, b, row_of(variant, len(a), len(b), verdict) | means(a, b)
 
 
 def others(scored: pd.DataFrame, task: str, reference: str) -> tuple[pd.DataFrame, Iterator[tuple[str, pd.DataFrame]]]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.compared import NO_REFERENCE, NO_VARIANCE, TOO_FEW, estimate, means, of_test, others, row_of
+from ablate.analysis.compared import NO_VARIANCE, estimate, independent_scores, of_test, others
 from ablate.analysis.dataframes import where
 from ablate.analysis.registry import analysis
-from ablate.analysis.trials import KEY, MIN_TRIALS, best_trial, score_trials
+from ablate.analysis.trials import KEY, best_trial, score_trials
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics.independent import mann_whitney, welch
 from ablate.statistics.interval import superiority_interval
@@ -48,12 +48,9 @@ def compare_confirmed(
 
 
 def _compare(variant: str, trials: pd.DataFrame, reference: pd.DataFrame, sign: float) -> dict[str, Any]:
-    a, b = (table["score"].to_numpy(float) for table in (trials, reference))
-    row = row_of(variant, len(a), len(b)) | means(a, b)
-    if len(b) == 0:
-        return row | {"verdict": NO_REFERENCE}
-    if min(len(a), len(b)) < MIN_TRIALS:
-        return row | {"verdict": TOO_FEW}
+    a, b, row = independent_scores(variant, trials, reference)
+    if row["verdict"]:
+        return row
     row |= estimate("probability_better", superiority_interval(sign * a, sign * b))
     test = welch(a, b)
     return row | ({"verdict": NO_VARIANCE} if test is None else of_test(test) | {"p_rank": mann_whitney(a, b)})

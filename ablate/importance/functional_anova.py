@@ -13,11 +13,8 @@ from ablate.importance.gaussian_process import GaussianProcess
 from ablate.importance.surrogate import Array, Surrogate
 
 MIN_POINTS, MIN_R2 = 50, 0.5  # below either nothing is claimed
-MAX_POINTS = 400
 FOLDS = 5
 GRID = 50  # values along a marginal
-
-SURROGATES = ("forest", "gaussian process")
 
 
 @dataclass(frozen=True, eq=False)
