@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ablate.analysis.compared import NO_REFERENCE, NO_VARIANCE, TOO_FEW, is_paired, of_test, others, pair, row_of
-from ablate.analysis.trials import how_many_best
+from ablate.analysis.trials import how_many_best, validation_losses
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics import selected
 from ablate.statistics.selected import Selected
@@ -45,6 +44,5 @@ def _compare(variant: str, trials: pd.DataFrame, reference: pd.DataFrame, sign: 
 def _selected(trials: pd.DataFrame, sign: float) -> Selected:
     """The best of the trials, by validation, as losses."""
     ordered = trials.reset_index().sort_values("index")
-    validation = (sign * ordered["validation"]).where(ordered["state"].eq("completed")).to_numpy(float)
-    validation = np.where(np.isfinite(validation), validation, np.nan)
+    validation = validation_losses(ordered, sign).to_numpy(float)
     return Selected(validation, sign * ordered["score"].to_numpy(float), how_many_best(len(ordered)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from ablate.analysis.dataframes import groups
 from ablate.analysis.registry import analysis
+from ablate.analysis.trials import validation_losses
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics.budget import expected_best
 
@@ -24,12 +24,8 @@ def budget_curves(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> 
     """
     rows = []
     for (task, variant), group in groups(tables["scored_trials"].dropna(subset="score"), "task", "variant"):
-        sign = results.sign(task)
         ordered = group.sort_values("index")
-        validation = (sign * ordered["validation"]).where(ordered["state"].eq("completed")).to_numpy(float)
-        expected = expected_best(
-            np.where(np.isfinite(validation), validation, np.nan), ordered["score"].to_numpy(float)
-        )
+        expected = expected_best(validation_losses(ordered, results.sign(task)), ordered["score"].to_numpy(float))
         each = float(ordered["seconds"].to_numpy(float).mean())
         rows += [
             {"task": task, "variant": variant, "m": m, "seconds": m * each, "score": score}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -113,10 +114,16 @@ def best_trial(results: StudyResults, scored: pd.DataFrame) -> pd.DataFrame:
 
 def by_validation(results: StudyResults, table: pd.DataFrame) -> pd.DataFrame:
     """The trials of each task and variant from the best validation score to the worst, then those without one."""
-    loss = (table["validation"] * results.signs(table)).where(table["state"].eq("completed"))
-    loss = loss.where(np.isfinite(loss))
-    ranked = table.assign(_loss=loss).sort_values(["task", "variant", "_loss", "index"], na_position="last")
+    ranked = table.assign(_loss=validation_losses(table, results.signs(table))).sort_values(
+        ["task", "variant", "_loss", "index"], na_position="last"
+    )
     return ranked.drop(columns="_loss").reset_index(drop=True)
+
+
+def validation_losses(trials: pd.DataFrame, sign: pd.Series | float) -> pd.Series:
+    """The validation scores as losses, NaN where a trial has none that is finite, or did not complete."""
+    loss = (trials["validation"] * sign).where(trials["state"].eq("completed"))
+    return cast(pd.Series, loss.where(np.isfinite(loss)))
 
 
 def how_many_best(trials: int, fraction: float = FRACTION) -> int:
