@@ -210,7 +210,7 @@ def test_other_data_is_refused(study: Path, sweep: Command, tmp_path: Path, smal
     shutil.copytree(study / "results" / "s", tmp_path / "results" / "s")
     other = tmp_path / "other.json"
     other.write_text(small_music.read_text().replace("[50, 57]", "[50, 58]").replace("[55, 62]", "[55, 63]"))
-    refused = sweep("--data", f"music={other}")
+    refused = sweep(*sweep_arguments(tmp_path, other), small=False)
     assert refused.returncode == 2
     assert "made with other data for music" in refused.stderr
 
