@@ -16,6 +16,7 @@ ROOMS = (
     *(
         "__about__",
         "errors",
+        "credentials",
         "cache",
         "files",
         "statistics",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ablate.__about__ import __version__
+from ablate.credentials import masked
 from ablate.errors import UserError
 
 RENAMED_OPTIONS = {"--engine": "--backend"}
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(_parsed(words), words)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {masked(str(error))}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt as stop:
         if arguments is None:
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         opened = type(stop) is not KeyboardInterrupt  # SweepInterrupted, whose module may not have been imported yet
         command = _resume_command(words) if opened else shlex.join([*_program(), *words])
         sys.stdout.flush()
-        print(f"\ninterrupted; what is finished is kept. Go on with: {command}", file=sys.stderr)
+        print(f"\ninterrupted; what is finished is kept. Go on with: {masked(command)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -158,7 +159,7 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
 
     failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]), redo=redo)
     if failed:
-        print(f"{failed} trials failed; see {config.folder}/failures. To try them again: {_resume_command(words)}")
+        print(f"{failed} trials failed; see {config.folder}/failures. To try them again: {masked(_resume_command(words))}")
     if not config.tracking_uri:
         print(f"MLflow: mlflow ui --backend-store-uri sqlite:///{config.results}/mlflow.db")
     return EXIT_FAILED if failed else 0

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ablate.credentials import masked
 from ablate.execution.processes import interrupts_held_back
 from ablate.plan.random_streams import TrialId
 
@@ -98,7 +99,7 @@ class ProgressDisplay:
 
     def print_line(self, text: str) -> None:
         """Print a line; it stays when the display moves on."""
-        self._console.print(text, markup=False)
+        self._console.print(masked(text), markup=False)
 
     def step(self, what: str, done: int, total: int) -> None:
         """ProgressDisplay of a preparation, such as the parsing of a data set."""

@@ -15,6 +15,7 @@ from typing import Any
 import tomli_w
 from filelock import FileLock, Timeout
 
+from ablate.credentials import masked
 from ablate.errors import UserError
 from ablate.plan.config import DEFAULT_REFERENCE, Config
 from ablate.plan.config_file import load_study_config
@@ -97,7 +98,7 @@ class StudyFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             if not os.access(self.path, os.W_OK):
                 raise PermissionError(13, "Permission denied")
-            write_text(self.config_file, tomli_w.dumps(config.to_toml()))
+            write_text(self.config_file, masked(tomli_w.dumps(config.to_toml())))
         except OSError as error:
             raise UserError(f"results folder {self.path} cannot be written: {error.strerror or error}") from None
 
@@ -125,13 +126,13 @@ class StudyFolder:
         """What the tables cannot hold: the data, the variants, the environment."""
         for file in (self.metadata_file, self.path / OLD_METADATA_FILE):
             if file.exists():
-                return json.loads(file.read_text(encoding="utf-8"))
+                return json.loads(masked(file.read_text(encoding="utf-8")))  # an older version may have kept some
         return {}
 
     def write_metadata(self, metadata: dict[str, Any]) -> None:
         """Keep the metadata; the study's id stays what it is."""
         identity = {"id": self.id, "replaced_ids": self.replaced_ids}
-        write_text(self.metadata_file, json.dumps({**metadata, **identity}, indent=2))
+        write_text(self.metadata_file, masked(json.dumps({**metadata, **identity}, indent=2)))
 
     @property
     def id(self) -> str:

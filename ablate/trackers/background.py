@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ablate.credentials import masked
 from ablate.plan.config import Config
 from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
@@ -82,4 +83,4 @@ class _TrackerThread(threading.Thread):
 
     def _say(self, text: str) -> None:
         if not self.silent:
-            self._print_line(text)
+            self._print_line(masked(text))

@@ -18,6 +18,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from ablate.credentials import masked
 from ablate.errors import UserError
 from ablate.plan.config import Config
 from ablate.plan.search_space import Range
@@ -67,7 +68,7 @@ def open_storage(storage: str | Path) -> BaseStorage:
         return optuna.storages.get_storage(storage)
     except Exception as error:  # each database driver has exceptions of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"storage {storage!r} cannot be opened: {reason}") from None
+        raise UserError(masked(f"storage {storage!r} cannot be opened: {reason}")) from None
 
 
 class OptunaTracker:
