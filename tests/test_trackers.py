@@ -25,7 +25,7 @@ from ablate.storage.folder import StudyFolder
 from ablate.storage.results import load_results
 from ablate.storage.tables import Curve, StudyTables, trial_id
 from ablate.testing.trackers import Held, check_tracker, example_trials
-from ablate.trackers.optuna_tracker import OptunaTracker, open_storage
+from ablate.trackers.optuna_tracker import OptunaTracker, open_journal, open_storage
 from ablate.trackers.tracker import Row
 from ablate.trackers.trial_summary import NAMES, summarise
 from tests.conftest import ROOT, Command
@@ -36,6 +36,11 @@ with warnings.catch_warnings():
     from ablate.trackers.mlflow_tracker import MlflowClient, MlflowTracker
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def storage_at(place: str | Path) -> BaseStorage:
+    """A database by its URL, or a journal by its path."""
+    return open_journal(place, print) if isinstance(place, Path) else open_storage(place)
 
 
 def runs(results: Path, study: str = "s") -> list[Any]:
@@ -184,7 +189,7 @@ def optuna_held(storage: BaseStorage, study: str = "s", without: str = "") -> He
 
 def make_optuna_tracker(kind: type[OptunaTracker], place: Path | str, owns_storage: bool) -> OptunaTracker:
     directions = {"music": "minimize"}
-    return kind(open_storage(place), "s", "id-1", GREFF_SEARCH_SPACE, directions, owns_storage=owns_storage)
+    return kind(storage_at(place), "s", "id-1", GREFF_SEARCH_SPACE, directions, owns_storage=owns_storage)
 
 
 @pytest.mark.parametrize("kind", ["journal", "database"])
@@ -194,13 +199,13 @@ def test_the_optuna_tracker_keeps_to_the_contract(kind: str, tmp_path: Path) -> 
 
     def open_tracker() -> OptunaTracker:
         return OptunaTracker(
-            open_storage(place), "s", "id-1", GREFF_SEARCH_SPACE, {"music": "minimize"}, owns_storage=journal
+            storage_at(place), "s", "id-1", GREFF_SEARCH_SPACE, {"music": "minimize"}, owns_storage=journal
         )
 
     theirs = ""
     if not journal:
         theirs = "s/music/V"
-        created = optuna.create_study(storage=open_storage(place), study_name=theirs)
+        created = optuna.create_study(storage=storage_at(place), study_name=theirs)
         created.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={"index": 0, "state": "completed"}))
     # Where the name of an Optuna study is taken, this study's has its id in it; other names are as ever.
     names = ["s"] if journal else ["s", "s (id-1)"]
@@ -208,12 +213,12 @@ def test_the_optuna_tracker_keeps_to_the_contract(kind: str, tmp_path: Path) -> 
     def read() -> Held:
         held: Held = {}
         for name in names:
-            held |= optuna_held(open_storage(place), name, without=theirs)
+            held |= optuna_held(storage_at(place), name, without=theirs)
         return held
 
     check_tracker(open_tracker, read, holds_replicates=False)
     if not journal:
-        (kept,) = optuna.load_study(study_name=theirs, storage=open_storage(place)).get_trials()
+        (kept,) = optuna.load_study(study_name=theirs, storage=storage_at(place)).get_trials()
         assert kept.value == 1.0, "another study's trials were touched"
 
 
@@ -455,9 +460,7 @@ def test_a_broken_tracker_is_found_out(broken: type[OptunaTracker], tmp_path: Pa
     file = tmp_path / "o.journal"
     with pytest.raises(AssertionError):
         check_tracker(
-            lambda: broken(
-                open_storage(file), "s", "id-1", GREFF_SEARCH_SPACE, {"music": "minimize"}, owns_storage=True
-            ),
-            lambda: optuna_held(open_storage(file)),
+            lambda: broken(storage_at(file), "s", "id-1", GREFF_SEARCH_SPACE, {"music": "minimize"}, owns_storage=True),
+            lambda: optuna_held(storage_at(file)),
             holds_replicates=False,
         )

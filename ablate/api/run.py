@@ -37,6 +37,7 @@ class StudyOptions(TypedDict, total=False):
     jobs: int
     backend: str
     executor: str
+    trial_timeout: float
     tracking_uri: str
     log_trials: str
     equivalence_margin: float

@@ -146,12 +146,14 @@ class Study:
         return figure
 
     def report(self) -> Path:
-        """The page of the report, which is written if it is older than the last trial.
+        """The page of the report, which is written where it does not show all trials.
 
         Raises:
             UserError: it has to be written, and another process is running the study.
         """
-        if not self._folder.report_is_current:
+        from ablate.storage.views import REPORT, Views
+
+        if not Views(self._folder, self._folder.config()).are_current([REPORT]):
             from ablate.execution.sweep import report_study
 
             self._folder.lock()

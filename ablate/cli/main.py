@@ -105,6 +105,9 @@ def make_parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--executor", metavar="NAME", help="'local' (worker processes) or 'serial' (this process, for a debugger)"
     )
+    where.add_argument(
+        "--trial-timeout", type=float, metavar="SECONDS", help="when a trial is given up; by those that ended if 0"
+    )
     where.add_argument("--tracking-uri", metavar="URI", help="an MLflow server instead of results/mlflow.db")
     where.add_argument(
         "--log-trials", metavar="WHICH", help="the trials that become runs in MLflow: 'all', 'best' or 'none'"
@@ -159,9 +162,14 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
 
     failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]), redo=redo)
     if failed:
-        print(f"{failed} trials failed; see {config.folder}/failures. To try them again: {masked(_resume_command(words))}")
+        print(
+            f"{failed} trials failed; see {config.folder}/failures. To try them again: {masked(_resume_command(words))}"
+        )
     if not config.tracking_uri:
-        print(f"MLflow: mlflow ui --backend-store-uri sqlite:///{config.results}/mlflow.db")
+        from ablate.storage.folder import sqlite_address
+
+        address = shlex.quote(sqlite_address(Path(config.results) / "mlflow.db"))
+        print(f"MLflow: mlflow ui --backend-store-uri {address}")
     return EXIT_FAILED if failed else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ablate.cache import default_cache_folder
+from ablate.cache import default_cache_folder, writable
 from ablate.data.cache import open_dataset
 from ablate.data.generated import generate_dataset
 from ablate.definitions.dataset import Dataset
@@ -20,7 +20,9 @@ def task_data(plan: StudyPlan, task: Task, progress: ProgressCallback) -> Datase
     """
     if task.generate is not None:
         return trial_data(plan, task, TrialId(task.name, plan.variants[0].name, 0))
-    return open_dataset(task, user_path(plan, task), plan.task_config(task).settings, default_cache_folder(), progress)
+    return open_dataset(
+        task, user_path(plan, task), plan.task_config(task).settings, writable(default_cache_folder()), progress
+    )
 
 
 def user_path(plan: StudyPlan, task: Task) -> Path | None:

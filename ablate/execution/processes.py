@@ -9,11 +9,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
 
+from ablate.cache import provide_home
+from ablate.errors import UserError
+
 
 def limit_library_threads() -> None:
     """Let the numerical libraries of this process and its children use one thread; they read this when imported."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     os.environ.update(dict.fromkeys(names, "1"))
+
+
+def prepare_environment() -> None:
+    """Make sure of what the libraries behind a sweep need, in this process and those that it starts.
+
+    Raises:
+        UserError: the environment forbids compiled code.
+    """
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        raise UserError("NUMBA_DISABLE_JIT is set, and without compiled code a sweep takes weeks: unset it")
+    provide_home()
 
 
 def configure_torch() -> None:

@@ -12,7 +12,7 @@ from ablate.errors import UserError
 from ablate.execution.backends import choose_backends
 from ablate.execution.continuation import check_continuation, check_numerics_version
 from ablate.execution.executor import check_executor_name, make_executor
-from ablate.execution.processes import stop_signals_as_interrupts
+from ablate.execution.processes import prepare_environment, stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
 from ablate.execution.redo import check_redo, drop_trials, pending
 from ablate.plan.config import Config
@@ -25,8 +25,9 @@ from ablate.storage.folder import StudyFolder
 from ablate.storage.metadata import merge_metadata, study_metadata
 from ablate.storage.results import load_results
 from ablate.storage.tables import trial_id
+from ablate.storage.views import REPORT, Views
 from ablate.trackers.background import BackgroundTrackers
-from ablate.trackers.tracker import Row
+from ablate.trackers.tracker import Row, tracker_names
 
 ENDED = ("completed", "diverged")  # results; a failed trial is run again by the next command
 
@@ -47,9 +48,11 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
         KeyboardInterrupt: by Ctrl-C or a signal to terminate; what is finished is kept. SweepInterrupted, once the
             study has been opened.
     """
+    prepare_environment()
     folder = StudyFolder(Path(plan.config.results), plan.config.study_name)
-    if folder.exists and not fresh and not plan.config.reference:  # a command that names none leaves it as it is
-        plan = replace(plan, config=replace(plan.config, reference=folder.reference))
+    # A command that names no reference leaves it as it is.
+    reference = folder.reference if folder.exists and not fresh and not plan.config.reference else plan.reference
+    plan = replace(plan, config=replace(plan.config, reference=reference))
     config = plan.config
     expected = [*plan.trials(), *most_confirmation_trials(plan)]
     directions, units = ({task.name: getattr(task, key) for task in plan.tasks} for key in ("direction", "unit"))
@@ -76,12 +79,11 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
             check_continuation(folder, metadata, redone=[*redo, *pending(folder)])
             _tell_added_tasks(plan, folder, progress)
         folder.open(config, fresh)
-        same_reference = folder.reference == plan.reference
         metadata["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
         metadata |= drop_trials(folder, plan, redo, progress.print_line)
         folder.write_metadata(merge_metadata(folder.metadata(), metadata))
         try:
-            return _finish(plan, folder, progress, datasets, same_reference)
+            return _finish(plan, folder, progress, datasets)
         except KeyboardInterrupt as stop:
             raise SweepInterrupted from stop
     finally:
@@ -104,13 +106,7 @@ def _try_modules(plan: StudyPlan, datasets: dict[str, Dataset]) -> None:
             variant.trace.stacks_for(datasets[task.name].input_size, int(size))
 
 
-def _finish(
-    plan: StudyPlan,
-    folder: StudyFolder,
-    progress: ProgressDisplay,
-    datasets: dict[str, Dataset],
-    same_reference: bool,
-) -> int:
+def _finish(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, datasets: dict[str, Dataset]) -> int:
     """Run what is missing of a study that has been opened, and report it; returns how many trials have failed."""
     folder.tables.compact()
     if plan.reference not in folder.metadata()["variants"]:
@@ -120,10 +116,12 @@ def _finish(
         )
     wanted, ended = _wanted(plan, folder), _ended(folder)
     missing = [trial for trial in wanted if trial not in ended]
-    if not missing and same_reference and folder.report_is_current:
+    views = Views(folder, plan.config)
+    if not missing:
         progress.print_line(f"study {folder.name!r} is complete: {len(wanted)} trials; nothing to train")
-        progress.print_line(f"report: {folder.report_file}")
-        return 0
+        if views.are_current([REPORT, *tracker_names()]):
+            progress.print_line(f"report: {folder.report_file}")
+            return 0
     for maker in made_from_data():
         for note in datasets[maker.name].notes if maker.name in datasets else ():
             progress.print_line(f"{maker.name}: {note}")
@@ -137,9 +135,9 @@ def _finish(
         if missing:
             _run(plan, folder, progress, trackers)
         report = report_study(folder)
-        trackers.close(report.parent)
+        views.mark(trackers.close(report.parent))
     except KeyboardInterrupt:
-        trackers.silence()
+        trackers.interrupt()
         raise
     progress.print_line(f"report: {report}")
     return len(set(_wanted(plan, folder)) - set(_ended(folder)))
@@ -151,6 +149,7 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
     Raises:
         UserError: there is no such study, or it is being run, or it has no variant of the name of the new reference.
     """
+    prepare_environment()
     if not folder.exists:
         raise UserError(folder.missing())
     folder.lock()
@@ -163,7 +162,7 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
         config = replace(folder.config(), **here)
         trackers = BackgroundTrackers(folder, config, print)
         trackers.repair(folder.tables.rows())
-        trackers.close(report.parent)
+        Views(folder, config).mark(trackers.close(report.parent))
         print(f"report: {report}")
     finally:
         folder.unlock()
@@ -182,7 +181,9 @@ def report_study(folder: StudyFolder) -> Path:
     """Write the report of what the study's tables hold; returns its page."""
     from ablate.report import write_report  # slow to import
 
-    return write_report(load_results(folder), folder.path / "report")
+    page = write_report(load_results(folder), folder.path / "report")
+    Views(folder, folder.config()).mark([REPORT])
+    return page
 
 
 def _wanted(plan: StudyPlan, folder: StudyFolder) -> list[TrialId]:
@@ -226,7 +227,6 @@ def _run(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, tracke
                         raise KeyboardInterrupt
     except KeyboardInterrupt:
         executor.stop()
-        trackers.close(None)
         raise
     finally:
         executor.stop()

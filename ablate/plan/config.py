@@ -16,6 +16,8 @@ from ablate.plan.training_config import TrainingConfig, require
 
 LOG_TRIALS = ("all", "best", "none")
 DEFAULT_REFERENCE = "V"
+RESERVED = ("mlflow.db", "mlartifacts")  # beside the folders of studies
+LONGEST_NAME = 200  # bytes; with what is put before and after it a file system takes it
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Config:
     jobs: int = 0  # worker processes, one thread each; 0: one a core
     backend: str = "auto"  # "cpu", compiled kernels; "reference"; or "auto", the fastest that runs the variant
     executor: str = "local"  # what runs the trials: worker processes, or `serial`, this process
+    trial_timeout: float = 0.0  # seconds after which a trial's worker counts as stuck; generous, by ended trials, if 0
     tracking_uri: str = ""  # an MLflow server; the SQLite database under results/ if empty
     log_trials: str = "all"  # which trials become runs in MLflow: all, best (of each task and variant) or none
     equivalence_margin: float = 0.01  # what does not matter: a share of the way from the baseline to a perfect score
@@ -58,13 +61,21 @@ class Config:
         require("confirm", self.confirm, self.confirm >= 0, "at least 0")
         require("seed", self.seed, self.seed >= 0, "at least 0")
         require("equivalence_margin", self.equivalence_margin, self.equivalence_margin > 0, "above 0")
+        require("trial_timeout", self.trial_timeout, self.trial_timeout >= 0, "at least 0 (0: by the ended trials)")
         require("jobs", self.jobs, self.jobs >= 0, "at least 0 (0: one a core)")
         require("log_trials", self.log_trials, self.log_trials in LOG_TRIALS, f"one of {', '.join(LOG_TRIALS)}")
         backends = ("auto", *BACKENDS)
         if self.backend not in backends:
             raise UserError(f"backend is {self.backend!r}; known: {', '.join(backends)}")
-        if self.study != Path(self.study).name or self.study.startswith("."):
-            raise UserError(f"study is {self.study!r}; it must be the plain name of a folder under {self.results}/")
+        try:
+            object.__setattr__(self, "results", str(Path(self.results).expanduser()))
+        except RuntimeError as error:
+            raise UserError(f"results folder {self.results}: {error}; write the path out") from None
+        _check_study_name(self.study, self.results)
+        for name in (self.study, self.results, *self.variants_from, *self.tasks_from, *self.data.values()):
+            # Bytes of a file's name that are no UTF-8 come as halves of characters, which no file can hold.
+            if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in name):
+                raise UserError(f"{name!r} is not a name in UTF-8, or holds a control character; rename it")
 
     @property
     def study_name(self) -> str:
@@ -110,9 +121,21 @@ class Config:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in table.items()}
 
 
+def _check_study_name(name: str, results: str) -> None:
+    place = f"the plain name of a folder under {results}/"
+    if name != Path(name).name or name.startswith("."):
+        raise UserError(f"study is {name!r}; it must be {place}")
+    if name in RESERVED:
+        raise UserError(f"study is {name!r}, which holds what MLflow keeps there; choose another name")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise UserError(f"study is a name of {len(name)} letters; it must be {place}, of {LONGEST_NAME} bytes at most")
+
+
 def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores that this process may use: by its affinity, and by the quota of its control group."""
+    from joblib import cpu_count  # knows of both; slow to import
+
+    return cpu_count()
 
 
 def _plain(entry: Range | float) -> Any:

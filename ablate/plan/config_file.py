@@ -76,8 +76,8 @@ def _config_of(
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(file.expanduser().read_text(encoding="utf-8-sig"))  # editors may put a mark first
+    except (OSError, RuntimeError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"configuration {file} cannot be read: {reason}") from None
 

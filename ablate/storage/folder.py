@@ -38,7 +38,8 @@ class StudyFolder:
         self.failures = self.path / "failures"
         self.report_file = self.path / "report" / "index.html"
         # One database for all studies of a results folder, so that one MLflow UI shows them all.
-        self.mlflow_uri = f"sqlite:///{(results / 'mlflow.db').resolve()}"
+        self.mlflow_file = results / "mlflow.db"
+        self.mlflow_uri = sqlite_address(self.mlflow_file.resolve())
         self.mlflow_artifacts = results / "mlartifacts"
         self.tables = StudyTables(self.path)
         self._new_id, self._replaced_ids = uuid.uuid4().hex, []
@@ -55,11 +56,6 @@ class StudyFolder:
         there.sort(key=lambda name: (-SequenceMatcher(a=self.name, b=name).ratio(), name))
         names = ", ".join(there[:SHOWN]) + (f" and {len(there) - SHOWN} more" if len(there) > SHOWN else "")
         return f"there is no study {self.name!r} in {self.results.resolve()}; it has {names or 'none'}"
-
-    @property
-    def report_is_current(self) -> bool:
-        """Whether there is a report, made after the last trial."""
-        return self.report_file.exists() and self.report_file.stat().st_mtime >= self.tables.last_change
 
     def lock(self) -> None:
         """Make this process the only one that writes to the study, until it ends.
@@ -165,6 +161,11 @@ class StudyFolder:
         """Keep the traceback of a failed trial."""
         self.failures.mkdir(exist_ok=True)
         write_text(self.failures / f"{trial.replace('/', '-')}.txt", text)
+
+
+def sqlite_address(file: Path) -> str:
+    """The address of a SQLite database as MLflow reads it: it takes `%20` for a space, and `?` for the end."""
+    return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
 
 
 def write_text(file: Path, text: str) -> None:

@@ -101,6 +101,10 @@ class StoredTable:
         if len(kept) < len(tail):
             self._rewrite(kept)
 
+    def files(self) -> list[Path]:
+        """The files that there are: sealed parts, and the tail."""
+        return [*self._parts(), *([self.file] if self.file.exists() else [])]
+
     def _seal(self, rows: pd.DataFrame) -> None:
         self.parts_folder.mkdir(exist_ok=True)
         self._write_part(self.parts_folder / f"part-{len(self._parts()):05d}.parquet", rows)

@@ -83,11 +83,10 @@ class StudyTables:
         self._curves = StoredTable(folder / "curves.csv", CURVE_COLUMNS, [*KEY, "epoch"])
         self._samples = StoredTable(folder / "samples.csv", SAMPLE_COLUMNS, KEY)  # only where networks can write
 
-    @property
-    def last_change(self) -> float:
-        """When a trial was last added, in seconds since the epoch."""
-        files = (table.file for table in (self._trials, self._replicates))
-        return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+    def files(self) -> list[Path]:
+        """The files that the tables are in now."""
+        tables = (self._trials, self._replicates, self._curves, self._samples)
+        return [file for table in tables for file in table.files()]
 
     def trials(self) -> pd.DataFrame:
         """A row a trial of the search; of one that was run again, the last."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import overload
 
 from ablate.credentials import masked
 from ablate.plan.config import Config
@@ -14,10 +16,12 @@ from ablate.storage.tables import Curve
 from ablate.trackers.tracker import Row, Tracker, tracker_module, tracker_names
 
 PrintLine = Callable[[str], None]
+PATIENCE = 120.0  # seconds for which a tracker may write nothing at the end of a sweep
+FAREWELL = 1.0  # seconds that it has after Ctrl-C
 
 
 class BackgroundTrackers:
-    """All trackers of a study, as one tracker that never waits and never fails.
+    """All trackers of a study, as one tracker that never waits long and never fails.
 
     Args:
         config: where their stores are.
@@ -30,24 +34,40 @@ class BackgroundTrackers:
     def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
         """As `Tracker.repair`."""
         for thread in self._threads:
-            thread.do(lambda tracker: tracker.repair(trials))
+            thread.do(lambda tracker, thread=thread: tracker.repair(_Watched(trials, thread)))
 
     def add(self, trial: Row, curve: Curve) -> None:
         """As `Tracker.add`."""
         for thread in self._threads:
             thread.do(lambda tracker: tracker.add(trial, curve))
 
-    def silence(self) -> None:
-        """Print nothing more: the command has had its last word."""
-        for thread in self._threads:
-            thread.silent = True
+    def close(self, report: Path) -> list[str]:
+        """As `Tracker.close`; waits until all is written, and gives the names of the trackers of which that is true.
 
-    def close(self, report: Path | None) -> None:
-        """As `Tracker.close`; waits until all is written."""
+        One that writes nothing for PATIENCE seconds is left alone, as one on a server that has stopped to answer.
+        """
         for thread in self._threads:
             thread.do(lambda tracker: tracker.close(report))
+            thread.do(None)
+        return [thread.tracker_name for thread in self._threads if thread.finish()]
+
+    def interrupt(self) -> None:
+        """End at once: what has not been written is left to the next start. Nothing is printed any more."""
         for thread in self._threads:
-            thread.finish()
+            thread.silent = True
+            if thread.waits():  # so that the runs of its trials end with the sweep
+                thread.do(lambda tracker: tracker.close(None))
+                thread.do(None)
+            else:
+                thread.stopped = True
+        end = time.monotonic() + FAREWELL
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+            thread.stopped = True
+
+
+class _StoppedError(Exception):
+    """The thread was told to end."""
 
 
 class _TrackerThread(threading.Thread):
@@ -55,32 +75,85 @@ class _TrackerThread(threading.Thread):
 
     def __init__(self, name: str, folder: StudyFolder, config: Config, print_line: PrintLine) -> None:
         super().__init__(name=f"tracker {name}", daemon=True)
-        self._tracker_name, self._folder, self._config, self._print_line = name, folder, config, print_line
-        self.silent = False
-        self._work: queue.SimpleQueue[Callable[[Tracker], None] | None] = queue.SimpleQueue()
+        self.tracker_name = name
+        self._folder, self._config, self._print_line = folder, config, print_line
+        self.silent = self.stopped = False
+        self._written = False  # all that there was to write
+        self._steps = 0
+        self._work: queue.SimpleQueue[Callable[[Tracker], object] | None] = queue.SimpleQueue()
         self.start()
 
-    def do(self, work: Callable[[Tracker], None]) -> None:
+    def do(self, work: Callable[[Tracker], object] | None) -> None:
+        """Do this after all that was asked for before; None is the end."""
         self._work.put(work)
 
-    def finish(self) -> None:
-        """Wait until all work is done."""
-        self._work.put(None)
-        self.join()
+    def waits(self) -> bool:
+        """Whether it has written all that there was, save perhaps what it writes now."""
+        return self._work.empty()
+
+    def step(self) -> None:
+        """Say that something has been written.
+
+        Raises:
+            _StoppedError: it is to end.
+        """
+        self._steps += 1
+        if self.stopped:
+            raise _StoppedError
+
+    def finish(self) -> bool:
+        """Wait until all work is done, or nothing has been for PATIENCE seconds; whether all is written."""
+        steps, since = self._steps, time.monotonic()
+        while self.is_alive():
+            self.join(0.1)
+            if self._steps != steps:
+                steps, since = self._steps, time.monotonic()
+            elif time.monotonic() - since > PATIENCE:
+                self.stopped = True
+                self._say(f"the {self.tracker_name} tracker has not answered for {PATIENCE:.0f} s, and {_LATER}")
+                self.silent = True
+                return False
+        return self._written
 
     def run(self) -> None:
         try:
             # Imported here, since the libraries behind trackers are slow to import.
-            tracker = tracker_module(self._tracker_name).open_tracker(self._folder, self._config, self._say)
+            tracker = tracker_module(self.tracker_name).open_tracker(self._folder, self._config, self._say)
             while (work := self._work.get()) is not None:
+                self.step()
                 work(tracker)
+            self._written = True
+        except _StoppedError:
+            pass
         except Exception as error:  # whatever goes wrong with a tracker, the tables have everything
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-            self._say(
-                f"the {self._tracker_name} tracker cannot be written, and the sweep goes on without it; "
-                f"--report-only rebuilds it from the tables later ({reason})"
-            )
+            self._say(f"the {self.tracker_name} tracker cannot be written, and {_LATER} ({reason})")
 
     def _say(self, text: str) -> None:
         if not self.silent:
             self._print_line(masked(text))
+
+
+_LATER = "the sweep goes on without it; the same command, or --report-only, writes what it lacks"
+
+
+class _Watched(Sequence[tuple[Row, Curve]]):
+    """Trials that tell a thread whenever one of them is taken."""
+
+    def __init__(self, trials: Sequence[tuple[Row, Curve]], thread: _TrackerThread) -> None:
+        self._trials, self._thread = trials, thread
+
+    def __iter__(self) -> Iterator[tuple[Row, Curve]]:
+        for trial in self._trials:
+            self._thread.step()
+            yield trial
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[Row, Curve]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[Row, Curve]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[Row, Curve] | Sequence[tuple[Row, Curve]]:
+        return self._trials[index]

@@ -23,6 +23,7 @@ for _noisy in ("alembic", "mlflow", "mlflow.store.db.utils"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
 
 from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Experiment  # noqa: E402
 
 STUDY_ID = "ablate.study_id"
 NOTE, OUR_NOTE = "mlflow.note.content", "ablate.note"  # the description, and the one that was written here last
@@ -38,27 +39,34 @@ def open_experiment(
     client: MlflowClient, folder: StudyFolder, config: Config, print_line: Callable[[str], None]
 ) -> str:
     """The id of the study's experiment, which is made if need be. Nothing that another study made is touched."""
+    # A server keeps artifacts itself; those of a database would go to the folder that the command is run in.
+    is_server = config.tracking_uri.startswith(("http:", "https:", "databricks"))
+    location = None if is_server else folder.mlflow_artifacts.resolve().as_uri()
     own = next(iter(client.search_experiments(filter_string=f"tags.`{STUDY_ID}` = '{folder.id}'")), None)
-    if own is not None:
+    if own is not None and (location is None or own.artifact_location == location):
         return own.experiment_id
+    if own is not None:
+        print_line(f"MLflow kept the report of {folder.name!r} in {own.artifact_location}; it is written anew, here")
+        _replace(client, own)
     name, holder = folder.name, client.get_experiment_by_name(folder.name)
     if holder is not None and holder.tags.get(STUDY_ID) in folder.replaced_ids:
-        # A deleted experiment keeps its name, so it is given another one first.
-        if holder.lifecycle_stage != "active":
-            client.restore_experiment(holder.experiment_id)
-        replaced = f"{name} (replaced {time.strftime('%Y-%m-%d %H:%M:%S')}, {holder.experiment_id})"
-        client.rename_experiment(holder.experiment_id, replaced)
-        client.delete_experiment(holder.experiment_id)
+        _replace(client, holder)
     elif holder is not None:
         name = f"{name} ({folder.id[:8]})"
         print_line(
             f"MLflow has an experiment {folder.name!r} of another study, which is left alone; this study's is {name!r}"
         )
-    # A server keeps artifacts itself; those of a database would go to the folder that the command is run in.
-    is_server = config.tracking_uri.startswith(("http:", "https:", "databricks"))
-    location = None if is_server else folder.mlflow_artifacts.resolve().as_uri()
     tags = {STUDY_ID: folder.id, "mlflow.experimentKind": "custom_model_development"}  # the UI's layout
     return client.create_experiment(name, artifact_location=location, tags=tags)
+
+
+def _replace(client: MlflowClient, experiment: Experiment) -> None:
+    """Delete an experiment of this study, so that another can have its name, which a deleted one keeps."""
+    if experiment.lifecycle_stage != "active":
+        client.restore_experiment(experiment.experiment_id)
+    replaced = f"{experiment.name} (replaced {time.strftime('%Y-%m-%d %H:%M:%S')}, {experiment.experiment_id})"
+    client.rename_experiment(experiment.experiment_id, replaced)
+    client.delete_experiment(experiment.experiment_id)
 
 
 def describe_experiment(client: MlflowClient, experiment: str, text: str) -> None:

@@ -21,6 +21,7 @@ from ablate.plan.confirmation import best_setting
 from ablate.plan.search_space import HYPERPARAMETERS
 from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve, trial_id
+from ablate.trackers.mlflow_database import prepare_database, remove_stray_folder
 from ablate.trackers.mlflow_experiment import (
     NOTE,
     MlflowClient,
@@ -47,8 +48,11 @@ Group = tuple[str, str]  # task, variant
 
 def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str], None]) -> MlflowTracker:
     """The tracker of a study: on the server of the configuration, or in the database of the results folder."""
+    if not config.tracking_uri:
+        prepare_database(folder.mlflow_file, print_line)
     client = MlflowClient(tracking_uri=config.tracking_uri or folder.mlflow_uri)
     experiment = open_experiment(client, folder, config, print_line)
+    remove_stray_folder(folder.mlflow_file)
     return MlflowTracker(client, experiment, folder.metadata(), config.log_trials)
 
 

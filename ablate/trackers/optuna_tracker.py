@@ -8,6 +8,8 @@ ones: a sampler's generator is not part of Optuna's storage, and a resumed one w
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ablate.credentials import masked
@@ -38,7 +40,7 @@ def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str]
     """The tracker of a study: in the database of the configuration, or in a journal file of the study's folder."""
     metadata = folder.metadata()
     directions = {name: task["direction"] for name, task in metadata["tasks"].items()}
-    storage = open_storage(config.storage or folder.journal_file)
+    storage = open_storage(config.storage) if config.storage else open_journal(folder.journal_file, print_line)
     tracker = OptunaTracker(
         storage,
         folder.name,
@@ -52,18 +54,46 @@ def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str]
     return tracker
 
 
-def open_storage(storage: str | Path) -> BaseStorage:
-    """An Optuna storage: a journal file by its path, or a database by its URL.
+def open_journal(file: Path, print_line: Callable[[str], None]) -> BaseStorage:
+    """The storage in a study's own journal file, by the process that holds the study's lock, so that the file is its.
+
+    A journal that a kill or a disk has damaged is deleted: the tables have all that was in it.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Of Optuna's two locks, the one that needs no links, which not every file system has; one is left by a kill.
+    lock = JournalFileOpenLock(str(file.resolve()))
+    file.with_name(f"{file.name}.lock").unlink(missing_ok=True)
+    if file.exists() and not _is_whole(file):
+        print_line(f"{file} was damaged, and is made anew from the tables")
+        file.unlink()
+    try:
+        return JournalStorage(JournalFileBackend(str(file.resolve()), lock_obj=lock))
+    except Exception:  # entries that are JSON, and none of Optuna's
+        print_line(f"{file} cannot be replayed, and is made anew from the tables")
+        file.unlink()
+        return JournalStorage(JournalFileBackend(str(file.resolve()), lock_obj=lock))
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether every line of a journal is JSON, and the last one ends: Optuna waits for the end of one that does not."""
+    line = b"\n"
+    try:
+        with file.open("rb") as stream:
+            for line in stream:
+                json.loads(line)
+    except ValueError:
+        return False
+    return line.endswith(b"\n")
+
+
+def open_storage(storage: str) -> BaseStorage:
+    """An Optuna storage in a database, by its URL.
 
     Raises:
         UserError: the database cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if isinstance(storage, Path):
-        # A killed run may have left its lock behind. This process holds the study's own lock, so the file is ours.
-        storage.with_name(f"{storage.name}.lock").unlink(missing_ok=True)
-        # Absolute, since the lock is a link to this path, and one that leads nowhere is waited for without end.
-        return JournalStorage(JournalFileBackend(str(storage.resolve())))
+    os.environ.setdefault("PGCONNECT_TIMEOUT", "10")  # seconds; else a server that is frozen is waited for without end
     try:
         return optuna.storages.get_storage(storage)
     except Exception as error:  # each database driver has exceptions of its own
@@ -112,9 +142,9 @@ class OptunaTracker:
     def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
         """As `Tracker.repair`."""
         wanted: dict[str, dict[int, str]] = {}
-        search = [(row, curve) for row, curve in trials if not row["replicate"]]
+        search = [row for row, _ in trials if not row["replicate"]]
         variants: dict[str, str] = {}
-        for row, _ in search:
+        for row in search:
             name = self._name(row["task"], row["variant"])
             wanted.setdefault(name, {})[row["index"]], variants[name] = row["state"], row["variant"]
         for name in [name for name, owner in self._owners.items() if owner == self._study_id]:
@@ -127,7 +157,7 @@ class OptunaTracker:
             replaced = study.user_attrs.get(TIMES_REDONE, 0) != self._times_redone.get(variants[name], 0)
             if replaced or len({_index(trial) for trial in right}) < len(found):
                 self._delete(name)  # Optuna deletes whole studies only; what is missing is added below
-        for row, curve in search:
+        for row, curve in trials:
             self.add(row, curve)
 
     def add(self, trial: Row, curve: Curve) -> None:

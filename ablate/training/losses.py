@@ -13,7 +13,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -22,10 +21,11 @@ from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 from torch.nn.functional import ctc_loss
 
-from ablate.cell.cpu.primitives import FAST, compiled, exp, log1p
+from ablate.cell.cpu.primitives import compiled, exp, log1p
 from ablate.definitions.dataset import TargetPosition
 from ablate.definitions.scores import SCORES
 from ablate.training.batches import Batch
+from ablate.training.compiled import compiled_loop
 
 # The losses whose derivatives are written here, by the numbers that the compiled loop knows them by.
 BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR = range(3)
@@ -153,11 +153,10 @@ def _signature(target: types.Type) -> types.Type:
     return pair(types.int64, types.float32[:, :, ::1], targets, lengths, types.boolean, types.float64)
 
 
-# With its types given, a function is compiled when the module is first imported on a machine, and kept.
 _SIGNATURES: Any = [_signature(kind) for kind in (types.uint8, types.uint16, types.float32)]
 
 
-@numba.njit(_SIGNATURES, fastmath=FAST, error_model="numpy", cache=True)
+@compiled_loop(*_SIGNATURES)
 def _loss_and_errors(loss_number, outputs, targets, lengths, at_end, factor):
     loss, errors, scale = 0.0, 0.0, outputs.dtype.type(factor)
     for b in range(outputs.shape[1]):

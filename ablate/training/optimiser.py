@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
-import numba
 import numpy as np
 from numba import types
 
-from ablate.cell.cpu.primitives import FAST, compiled
+from ablate.cell.cpu.primitives import compiled
 from ablate.plan.training_config import TrainingConfig
+from ablate.training.compiled import compiled_loop
 from ablate.training.parameters import Parameters
 
 _vector = types.float32[::1]
@@ -88,10 +88,7 @@ def _clipped(g: Any, limit: Any) -> Any:
     return -limit if g < -limit else g  # a NaN stays one
 
 
-# With its types given, a function is compiled when the module is first imported on a machine, and kept.
-@numba.njit(
-    types.void(_vector, _vector, _vector, _number, _number, _number), fastmath=FAST, error_model="numpy", cache=True
-)
+@compiled_loop(types.void(_vector, _vector, _vector, _number, _number, _number))
 def _nesterov(flat, gradient, velocity, rate, momentum, limit):  # Numba takes the types from the signature
     for k in range(flat.shape[0]):
         g = _clipped(gradient[k], limit)
@@ -99,12 +96,7 @@ def _nesterov(flat, gradient, velocity, rate, momentum, limit):  # Numba takes t
         flat[k] -= rate * (g + momentum * velocity[k])
 
 
-@numba.njit(
-    types.void(_vector, _vector, _vector, _vector, _number, _number, _number, _number),
-    fastmath=FAST,
-    error_model="numpy",
-    cache=True,
-)
+@compiled_loop(types.void(_vector, _vector, _vector, _vector, _number, _number, _number, _number))
 def _adam(flat, gradient, mean, square, rate, decay, correction, limit):  # Numba takes the types from the signature
     second, epsilon, one = flat.dtype.type(0.999), flat.dtype.type(1e-8), flat.dtype.type(1)
     for k in range(flat.shape[0]):
@@ -114,7 +106,7 @@ def _adam(flat, gradient, mean, square, rate, decay, correction, limit):  # Numb
         flat[k] -= rate * mean[k] / (np.sqrt(square[k]) / correction + epsilon)
 
 
-@numba.njit(types.void(_vector, _vector, _vector, _number, _number), fastmath=FAST, error_model="numpy", cache=True)
+@compiled_loop(types.void(_vector, _vector, _vector, _number, _number))
 def _adagrad(flat, gradient, square, rate, limit):  # Numba takes the types from the signature
     epsilon = flat.dtype.type(1e-10)
     for k in range(flat.shape[0]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from ablate.errors import UserError
 from ablate.execution.executor import TrialResult
 from ablate.execution.processes import interrupts_held_back, limit_library_threads
+from ablate.execution.time_limit import SHORTEST, TimeLimit
 from ablate.execution.trial_runner import failed_trial
 from ablate.execution.worker import run_worker
 from ablate.plan.random_streams import TrialId
@@ -20,6 +22,7 @@ from ablate.plan.study_plan import StudyPlan
 
 # Trials that a worker has at hand: one more than it runs, so that it never waits for its parent, which writes.
 PREFETCHED = 2
+LOOK_EVERY = 1.0  # seconds between two looks at who is late
 
 
 @dataclass
@@ -28,6 +31,8 @@ class _Worker:
     connection: Connection
     trials: deque[TrialId] = field(default_factory=deque)  # sent to it, the one that it runs first
     ready: bool = False
+    since: float = field(default_factory=time.monotonic)  # when it began what it does: its start, or its first trial
+    limit: float = 0.0  # the seconds that it took too long for, and was killed
 
 
 class LocalExecutor:
@@ -39,19 +44,23 @@ class LocalExecutor:
         # Forking a process that holds threads and libraries is not safe; a spawned one starts clean.
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
+        self._limit = TimeLimit(plan)
 
     def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
         """As `Executor.run`. A trial whose worker dies is failed, and a new worker takes the place of the dead one.
 
+        One that takes longer than its limit is tried once more, and then failed.
+
         Raises:
             UserError: a worker cannot start; its output is above.
         """
-        waiting = deque(trials)
+        waiting, tried = deque(trials), set[TrialId]()
         limit_library_threads()
         self._workers = [self._start() for _ in range(min(self._size, len(waiting)))]
         while self._workers:
             by_connection = {worker.connection: worker for worker in self._workers}
-            for connection in wait(list(by_connection)):
+            self._kill_the_late()
+            for connection in wait(list(by_connection), timeout=LOOK_EVERY):
                 worker = by_connection[connection]  # type: ignore[index]
                 try:
                     result = worker.connection.recv()
@@ -64,19 +73,32 @@ class LocalExecutor:
                         ) from None
                     lost = worker.trials.popleft() if worker.trials else None
                     waiting.extendleft(reversed(worker.trials))
+                    if lost is not None and worker.limit and lost not in tried:
+                        tried.add(lost)
+                        waiting.appendleft(lost)
+                        lost = None
                     if waiting:
                         self._workers.append(self._start())
                     if lost is not None:
-                        yield failed_trial(self._plan, lost, f"the worker died: {_exit_reason(worker.process)}")
+                        yield failed_trial(self._plan, lost, _reason(worker))
                     continue
                 if result is not None:
                     worker.trials.popleft()
-                worker.ready = True
+                    self._limit.learn(result)
+                worker.ready, worker.since = True, time.monotonic()
                 self._send_trials(worker, waiting)
                 if not worker.trials:
                     self._workers.remove(worker)
                 if result is not None:
                     yield result
+
+    def _kill_the_late(self) -> None:
+        """Kill the workers that take too long: their connections end next."""
+        for worker in self._workers:
+            limit = self._limit.seconds(worker.trials[0]) if worker.ready and worker.trials else SHORTEST
+            if not worker.limit and time.monotonic() - worker.since > limit:
+                worker.limit = limit
+                worker.process.kill()  # also one that has been stopped
 
     def _send_trials(self, worker: _Worker, waiting: deque[TrialId]) -> None:
         """Give a worker its next trial, and one ahead as long as there are enough for all; or let it go."""
@@ -106,6 +128,12 @@ class LocalExecutor:
             process.start()
         theirs.close()  # so that the worker's death closes the pipe
         return _Worker(process, ours)
+
+
+def _reason(worker: _Worker) -> str:
+    if worker.limit:
+        return f"took longer than its limit of {worker.limit:,.0f} s, twice (trial_timeout sets another)"
+    return f"the worker died: {_exit_reason(worker.process)}"
 
 
 def _exit_reason(process: BaseProcess) -> str:
