@@ -40,6 +40,25 @@ def open_file(path: Path) -> Iterator[BufferedReader]:
         yield file
 
 
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A path beside a file, to be written: it takes the file's place when the block ends, and is deleted if it fails.
+
+    The bytes are on the disk before, so that a power cut leaves the old file or the new one. What stands under the path
+    already is deleted first: a kill may have left it, or somebody a link to another place.
+    """
+    part = file.with_name(f".{file.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        yield part
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
 def _unreadable(path: Path, error: Exception) -> UserError:
     reason = getattr(error, "strerror", None) or error
     return UserError(f"{path}: cannot be read ({reason}); check the path and its permissions")

@@ -17,12 +17,12 @@ from typing import Any, NoReturn
 
 from ablate.__about__ import __version__
 from ablate.credentials import masked
-from ablate.errors import UserError
+from ablate.errors import StorageError, UserError
 
 RENAMED_OPTIONS = {"--engine": "--backend"}
 NAMES_OPTIONS = ("--variants", "--tasks", "--redo")
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_USAGE, EXIT_STORAGE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,13 +34,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0 complete, 1 some trials failed, 2 bad usage or input, 130 stopped."""
+    """Run the command; returns its exit code: 0 complete, 1 some trials failed, 2 bad usage or input, 3 a disk."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         return _run(_parsed(words), words)
     except UserError as error:
         print(f"error: {masked(str(error))}", file=sys.stderr)
-        return EXIT_USAGE
+        return EXIT_STORAGE if isinstance(error, StorageError) else EXIT_USAGE
     except KeyboardInterrupt as stop:
         if arguments is None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process is ending; nothing comes after its last line
@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog=_program()[-1],
         description="Ablate recurrent cells: random search over tasks for each variant, with statistics and figures.",
         epilog="The same command again finishes what is missing. Exit codes: 0 complete, 1 some trials failed, "
-        "2 bad usage or input, 130 interrupted.",
+        "2 bad usage or input, 3 a disk that cannot be written, 130 interrupted.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,  # so that no other word is --fresh or --redo, which the command that goes on leaves out
     )
@@ -118,6 +118,9 @@ def make_parser() -> argparse.ArgumentParser:
     instead.add_argument("--list", action="store_true", help="list variants, tasks and presets")
     instead.add_argument("--describe", metavar="NAME", help="a variant's equations and weights, or a task's data")
     instead.add_argument("--report-only", action="store_true", help="rebuild report and MLflow from a study's tables")
+    instead.add_argument(
+        "--verify", nargs="+", metavar=("STUDY", "N"), help="train N random trials of a study again (5), and compare"
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="print the version")
     return parser
 
@@ -129,7 +132,7 @@ def _program() -> list[str]:
 
 def _run(options: argparse.Namespace, words: list[str]) -> int:
     given = vars(options)
-    modes = {name: given.pop(name, None) for name in ("dry_run", "list", "describe", "report_only")}
+    modes = {name: given.pop(name, None) for name in ("dry_run", "list", "describe", "report_only", "verify")}
     fresh, file = given.pop("fresh", False), given.pop("config", None)
     from ablate.plan.config_file import load_config, split_names
 
@@ -149,6 +152,8 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         return 0
     if modes["report_only"]:
         return _report_only(config)
+    if modes["verify"] is not None:
+        return _verify(config, *modes["verify"])
     from ablate.plan.study_plan import make_plan
 
     plan = make_plan(config)
@@ -178,6 +183,24 @@ def _report_only(config: Any) -> int:
     from ablate.storage.folder import StudyFolder
 
     rebuild(StudyFolder(Path(config.results), config.study_name), config)
+    return 0
+
+
+def _verify(config: Any, study: str, number: str = "5", *more: str) -> int:
+    from ablate.execution.verification import TOLERANCE, verify_study
+    from ablate.storage.folder import StudyFolder
+
+    if more or not (number.isdecimal() and int(number)):
+        raise UserError(f"--verify {' '.join([study, number, *more])}: give a study and a number of trials")
+    found = verify_study(StudyFolder(Path(config.results), study), int(number), config.jobs)
+    for difference in found.differences:
+        print(difference)
+    how = "to the last bit" if found.exact else f"to {TOLERANCE:g}, on another processor or with other libraries"
+    wrong = len({difference.partition(":")[0] for difference in found.differences})
+    if wrong:
+        print(f"{wrong} of {len(found.trials)} trials are not what the study says, compared {how}")
+        return EXIT_FAILED
+    print(f"verified: {len(found.trials)} of the study's trials, trained again, agree with it {how}")
     return 0
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 
 from ablate.cell.backend import choose_backend, ready_backend
+from ablate.errors import UserError
 from ablate.execution.processes import exit_with_parent, interrupts_held_back
 from ablate.execution.progress import ProgressDisplay
 from ablate.plan.config import Config
 from ablate.plan.study_plan import StudyPlan, make_plan
+from ablate.storage.folder import StudyFolder
 
 
 def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str]:
@@ -44,6 +47,36 @@ def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return backends
+
+
+def keep_backends(chosen: dict[str, str], folder: StudyFolder, print_line: Callable[[str], None]) -> dict[str, str]:
+    """The backends with which a study goes on: a variant keeps the one that it began with.
+
+    Backends agree, but not to the last bit, and a disk that was full when a kernel was compiled may have room now.
+
+    Raises:
+        UserError: a variant was run by kernels, and they are not to be had now.
+    """
+    began: dict[str, list[str]] = {}
+    for row in folder.tables.trial_rows():
+        if row["backend"] and row["state"] != "failed":
+            began.setdefault(row["variant"], []).append(row["backend"])
+    kept = dict(chosen)
+    for name, backend in chosen.items():
+        before = sorted(set(began.get(name, [])))
+        if len(before) > 1:
+            print_line(
+                f"{name} was run by two backends in this study, {' and '.join(before)}; --redo {name} mends that"
+            )
+        elif before and before != [backend]:
+            if before != ["reference"]:
+                raise UserError(
+                    f"{name} was run by the backend {before[0]!r} in this study, which cannot run it now (see above); "
+                    f"mend that, or give --redo {name} to train it anew by {backend!r}"
+                )
+            print_line(f"{name} goes on with the backend 'reference', by which it was run in this study")
+            kept[name] = "reference"
+    return kept
 
 
 def _choose(name: str, config: Config) -> tuple[str, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ablate.data.load import task_data, user_path
 from ablate.definitions.dataset import Dataset
-from ablate.errors import UserError
-from ablate.execution.backends import choose_backends
+from ablate.errors import UserError, storage_errors
+from ablate.execution.backends import choose_backends, keep_backends
 from ablate.execution.continuation import check_continuation, check_numerics_version
 from ablate.execution.executor import check_executor_name, make_executor
 from ablate.execution.processes import prepare_environment, stop_signals_as_interrupts
@@ -75,19 +76,34 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
     metadata["numerics_version"] = NUMERICS_VERSION
     folder.lock()
     try:
-        if not fresh:
-            check_continuation(folder, metadata, redone=[*redo, *pending(folder)])
-            _tell_added_tasks(plan, folder, progress)
-        folder.open(config, fresh)
-        metadata["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
-        metadata |= drop_trials(folder, plan, redo, progress.print_line)
-        folder.write_metadata(merge_metadata(folder.metadata(), metadata))
-        try:
-            return _finish(plan, folder, progress, datasets)
-        except KeyboardInterrupt as stop:
-            raise SweepInterrupted from stop
+        with storage_errors(folder.path):
+            return _open_and_finish(plan, folder, progress, datasets, metadata, fresh=fresh, redo=redo)
     finally:
         folder.unlock()
+
+
+def _open_and_finish(
+    plan: StudyPlan,
+    folder: StudyFolder,
+    progress: ProgressDisplay,
+    datasets: dict[str, Dataset],
+    metadata: dict[str, Any],
+    *,
+    fresh: bool,
+    redo: Sequence[str],
+) -> int:
+    """Open the study's folder, which this process has locked, and finish it."""
+    if not fresh:
+        check_continuation(folder, metadata, redone=[*redo, *pending(folder)])
+        _tell_added_tasks(plan, folder, progress)
+    folder.open(plan.config, fresh)
+    metadata["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
+    metadata |= drop_trials(folder, plan, redo, progress.print_line)
+    folder.write_metadata(merge_metadata(folder.metadata(), metadata))
+    try:
+        return _finish(plan, folder, progress, datasets)
+    except KeyboardInterrupt as stop:
+        raise SweepInterrupted from stop
 
 
 def _tell_added_tasks(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay) -> None:
@@ -128,7 +144,7 @@ def _finish(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, dat
     if 0 < len(missing) < len(wanted):
         progress.print_line(f"{len(wanted) - len(missing)} of {len(wanted)} trials are there already")
     if missing:
-        plan = replace(plan, backends=choose_backends(plan, progress))
+        plan = replace(plan, backends=keep_backends(choose_backends(plan, progress), folder, progress.print_line))
     trackers = BackgroundTrackers(folder, plan.config, progress.print_line)
     try:
         trackers.repair(folder.tables.rows())
@@ -154,18 +170,28 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
         raise UserError(folder.missing())
     folder.lock()
     try:
-        if config.reference:
-            folder.write_metadata({**folder.metadata(), "reference": _reference_there(folder, config.reference)})
-        report = report_study(folder)
-        # Where the trackers are and which trials MLflow has is this command's; what they show is the study's own.
-        here = {key: getattr(config, key) for key in ("tracking_uri", "log_trials", "storage")}
-        config = replace(folder.config(), **here)
-        trackers = BackgroundTrackers(folder, config, print)
-        trackers.repair(folder.tables.rows())
-        Views(folder, config).mark(trackers.close(report.parent))
-        print(f"report: {report}")
+        with storage_errors(folder.path):
+            _rebuild(folder, config)
     finally:
         folder.unlock()
+
+
+def _rebuild(folder: StudyFolder, config: Config) -> None:
+    """Rebuild a study whose folder this process has locked."""
+    if config.reference:
+        folder.write_metadata({**folder.metadata(), "reference": _reference_there(folder, config.reference)})
+    report = report_study(folder)
+    # Where the trackers are and which trials MLflow has is this command's; what they show is the study's own.
+    here = {key: getattr(config, key) for key in ("tracking_uri", "log_trials", "storage")}
+    config = replace(folder.config(), **here)
+    trackers = BackgroundTrackers(folder, config, print)
+    try:
+        trackers.repair(folder.tables.rows())
+        Views(folder, config).mark(trackers.close(report.parent))
+    except KeyboardInterrupt:
+        trackers.interrupt()
+        raise
+    print(f"report: {report}")
 
 
 def _reference_there(folder: StudyFolder, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from ablate.credentials import masked
 from ablate.errors import UserError
+from ablate.files import replacing
 from ablate.plan.config import DEFAULT_REFERENCE, Config
 from ablate.plan.config_file import load_study_config
 from ablate.storage.tables import StudyTables
@@ -88,7 +90,7 @@ class StudyFolder:
         elif self.exists:
             self.compare(config)
             config = self.config().extended_by(config)
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(not each.name.startswith(".") for each in self.path.iterdir()):
             raise UserError(f"{self.path} is not empty and holds no study; give --study another name")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -96,6 +98,8 @@ class StudyFolder:
                 raise PermissionError(13, "Permission denied")
             write_text(self.config_file, masked(tomli_w.dumps(config.to_toml())))
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
             raise UserError(f"results folder {self.path} cannot be written: {error.strerror or error}") from None
 
     def config(self) -> Config:
@@ -170,6 +174,5 @@ def sqlite_address(file: Path) -> str:
 
 def write_text(file: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
+    with replacing(file) as part:
+        part.write_text(text, encoding="utf-8")

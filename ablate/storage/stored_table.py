@@ -64,12 +64,22 @@ class StoredTable:
         return self._last_of_each(pd.concat([*parts, self._read_tail()]) if parts else self._read_tail())
 
     def append(self, rows: list[list[Any]]) -> None:
-        """Add whole rows with one write, so that no reader and no kill sees less than a row."""
-        head = [] if self.file.exists() and self.file.stat().st_size else [self.names]
-        with self.file.open("a", encoding="utf-8", newline="") as stream:
-            stream.write(_csv([*head, *([_cell(value) for value in row] for row in rows)]))
-            stream.flush()
-            os.fsync(stream.fileno())
+        """Add whole rows with one write, so that no reader and no kill sees less than a row; all of them, or none.
+
+        Raises:
+            OSError: the disk is full, say.
+        """
+        with self.file.open("ab", buffering=0) as stream:
+            size = stream.tell()
+            head = [] if size else [self.names]
+            rest = memoryview(_csv([*head, *([_cell(value) for value in row] for row in rows)]).encode())
+            try:
+                while rest:  # a disk that is nearly full takes a part
+                    rest = rest[stream.write(rest) :]
+                os.fsync(stream.fileno())
+            except OSError:
+                os.truncate(stream.fileno(), size)
+                raise
 
     def compact(self, keep: pd.DataFrame | None = None) -> None:
         """Sort the CSV file by key and drop what a kill has left half-written; seal it if it has grown long.
