@@ -25,8 +25,13 @@ def sampled_axes(results: StudyResults) -> dict[str, dict[str, Any]]:
 
 
 def places(trials: pd.DataFrame, name: str, axis: dict[str, Any]) -> Array:
-    """Where the values of an axis lie between the ends of its range, (trials,)."""
+    """Where the values of an axis lie between the ends of its range, (trials,).
+
+    A hidden size counts as it was drawn: where sizes are matched, it stands for the number of parameters.
+    """
     values = trials[name].to_numpy(float)
+    if name == "hidden_size" and "drawn_size" in trials:
+        values = trials["drawn_size"].fillna(trials[name]).to_numpy(float)
     if axis["scale"] == "linear":
         ends = axis["low"], axis["high"]
     else:

@@ -32,6 +32,7 @@ class StudyOptions(TypedDict, total=False):
     confirm: int
     confirm_variants: Names
     paired: bool
+    match: str
     seed: int
     study: str
     jobs: int

@@ -19,7 +19,9 @@ from ablate.errors import UserError
 from ablate.execution.estimate import MEASURED_VARIANT, estimate_seconds
 from ablate.plan.config import Config
 from ablate.plan.confirmation import most_confirmation_trials, replicates
+from ablate.plan.matching import NONE
 from ablate.plan.presets import PRESETS
+from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
 from ablate.plan.tasks import known_tasks, made_from_data
 
@@ -193,6 +195,7 @@ def dry_run(plan: StudyPlan) -> str:
         *(f"  {name}: {own}" for name, own in _own_settings(plan).items()),
         "search:",
         *(f"  {name:14} {entry}" for name, entry in config.search.items()),
+        *_matched_sizes(plan, trials),
         _budget(plan),
         "",
         "draws" + (" (shared by all variants)" if config.paired else ""),
@@ -201,13 +204,29 @@ def dry_run(plan: StudyPlan) -> str:
     header = ["task", *([] if config.paired else ["variant"]), "index", *config.search]
     rows = [header]
     for trial in shown[:SHOWN_DRAWS]:
-        values = [f"{value:.4g}" for value in plan.hyperparameters(trial).values()]
+        values = [f"{value:.4g}" for value in plan.drawn(trial).values()]
         rows.append([trial.task, *([] if config.paired else [trial.variant]), str(trial.index), *values])
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     if len(shown) > SHOWN_DRAWS:
         lines.append(f"  and {len(shown) - SHOWN_DRAWS} more")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _matched_sizes(plan: StudyPlan, trials: list[TrialId]) -> list[str]:
+    """By task the smallest and the largest size that each variant has, where sizes are matched."""
+    if plan.config.match == NONE:
+        return []
+    lines = [f"sizes are matched by parameters: at each draw a variant has as many as {plan.reference}"]
+    for task in plan.tasks:
+        mine = [trial for trial in trials if trial.task == task.name]
+        ends = {}
+        for variant in plan.variants:
+            sizes = [plan.drawn(trial)["hidden_size"] for trial in mine if trial.variant == variant.name]
+            low, high = (plan.hidden_size(TrialId(task.name, variant.name, 0), int(end(sizes))) for end in (min, max))
+            ends[variant.name] = f"{variant.name} {low}" if low == high else f"{variant.name} {low} to {high}"
+        lines.append(f"  {task.name} hidden_size: {', '.join(ends.values())}")
+    return lines
 
 
 def _budget(plan: StudyPlan) -> str:

@@ -86,6 +86,11 @@ def make_parser() -> argparse.ArgumentParser:
     study.add_argument(
         "--confirm-variants", metavar="NAMES", help="the variants that --confirm trains anew; all by default"
     )
+    study.add_argument(
+        "--match",
+        metavar="WHAT",
+        help="'parameters': at each draw the hidden size at which a variant has as many as the reference; or 'none'",
+    )
     study.add_argument("--seed", type=int, metavar="N", help="the study's seed, which all draws come from")
     study.add_argument(
         "--data",
@@ -160,6 +165,10 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     if modes["dry_run"]:
         from ablate.cli import describe as catalogue
 
+        if config.match != "none":  # by data alone is it known how many parameters a network has
+            from ablate.data.load import read_sizes
+
+            plan = read_sizes(plan)
         print(catalogue.dry_run(plan), flush=True)
         print(catalogue.time_estimate(plan))
         return 0

@@ -25,6 +25,11 @@ def task_data(plan: StudyPlan, task: Task, progress: ProgressCallback) -> Datase
     )
 
 
+def read_sizes(plan: StudyPlan) -> StudyPlan:
+    """The plan with the sizes of its data, which are read for it. Raises UserError for bad data or settings."""
+    return plan.with_sizes({task.name: task_data(plan, task, lambda what, done, total: None) for task in plan.tasks})
+
+
 def user_path(plan: StudyPlan, task: Task) -> Path | None:
     """The path of the user's own copy of a task's data."""
     path = plan.config.data.get(task.name)

@@ -138,6 +138,13 @@ class StudyResults:
         return {task.name: share * task.room for task in self.tasks}
 
     @property
+    def matched_to(self) -> str:
+        """The variant whose number of parameters all others have at each draw; empty where sizes are not matched."""
+        if self.configuration.get("match", "none") == "none":
+            return ""
+        return str(self.configuration.get("reference") or StudyResults.reference)
+
+    @property
     def control_numbers(self) -> list[int]:
         """The replicates of the reference that are its negative controls."""
         table = self.replicates

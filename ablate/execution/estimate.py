@@ -60,15 +60,17 @@ def total_seconds(plan: StudyPlan, sizes: dict[str, int], costs: dict[str, Costs
         costs: what was measured of V, by task, from the smallest hidden size to the largest.
     """
 
-    def seconds(trial: TrialId, N: int) -> float:
-        known, M = costs[trial.task], sizes[trial.task]
-        logarithm = np.interp(math.log(N), [math.log(size) for size, _ in known], [math.log(cost) for _, cost in known])
-        operations = _operations(VARIANTS[trial.variant], M, N) / _operations(VARIANTS[MEASURED_VARIANT], M, N)
+    def seconds(trial: TrialId, drawn: int) -> float:
+        known, M, N = costs[trial.task], sizes[trial.task], plan.hidden_size(trial, drawn)
+        logarithm = np.interp(
+            math.log(drawn), [math.log(size) for size, _ in known], [math.log(cost) for _, cost in known]
+        )
+        operations = _operations(VARIANTS[trial.variant], M, N) / _operations(VARIANTS[MEASURED_VARIANT], M, drawn)
         return math.exp(logarithm) * operations
 
     trials = plan.trials()
     looked_at = _sample_of(trials)
-    search = sum(seconds(trial, int(plan.hyperparameters(trial)["hidden_size"])) for trial in looked_at)
+    search = sum(seconds(trial, int(plan.drawn(trial)["hidden_size"])) for trial in looked_at)
     # Which settings will be the best is not known; they are often large, so the largest stands for them.
     confirmation = sum(seconds(trial, costs[trial.task][-1][0]) for trial in most_confirmation_trials(plan))
     return search * len(trials) / len(looked_at) + confirmation
@@ -92,7 +94,7 @@ def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
     for task in plan.tasks:
         data = task_data(plan, task, lambda what, done, total: None)
         trials = _sample_of([trial for trial in plan.trials() if trial.task == task.name])
-        drawn = [int(plan.hyperparameters(trial)["hidden_size"]) for trial in trials]
+        drawn = [int(plan.drawn(trial)["hidden_size"]) for trial in trials]
         chosen = {min(drawn), round(math.sqrt(min(drawn) * max(drawn))), max(drawn)}
         sizes[task.name] = data.input_size
         costs[task.name] = [(N, _trial_seconds(plan, task, data, N)) for N in sorted(chosen)]
@@ -108,7 +110,7 @@ def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     task_config, variant, trial = plan.task_config(task), VARIANTS[MEASURED_VARIANT], plan.trials()[0]
     backend, _ = choose_backend(variant.equations, variant.trace, variant.name, plan.config.backend)
     layer = make_layer(variant.equations, variant.trace, variant.name, backend)
-    hyperparameters = {**plan.hyperparameters(trial), "hidden_size": N, "learning_rate": 1e-6}
+    hyperparameters = {**plan.drawn(trial), "hidden_size": N, "learning_rate": 1e-6}
     network = make_network(task_config, data, variant, layer, hyperparameters)
     network.initialise(plan.streams(trial), task_config.training, int(data.splits["train"].lengths.max()))
     optimiser = make_optimiser(network.parameters, hyperparameters, task_config.training)

@@ -71,6 +71,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
         if (path := user_path(plan, task)) is not None:
             task.fingerprint(path)  # refuses a bad path before the slow parsing
     datasets = {task.name: task_data(plan, task, progress.step) for task in plan.tasks}
+    plan = plan.with_sizes(datasets)
     _try_modules(plan, datasets)
     metadata = study_metadata(plan, datasets, command)
     metadata["numerics_version"] = NUMERICS_VERSION

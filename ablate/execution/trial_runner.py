@@ -11,6 +11,7 @@ from ablate.definitions.dataset import Dataset
 from ablate.definitions.task import Task
 from ablate.definitions.variant import VARIANTS
 from ablate.execution.executor import TrialResult
+from ablate.plan.matching import NONE
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
 
@@ -83,6 +84,7 @@ def _empty_row(plan: StudyPlan, trial: TrialId) -> dict[str, Any]:
     return {
         **dataclasses.asdict(trial),
         **plan.hyperparameters(trial),
+        "drawn_size": None if plan.config.match == NONE else plan.drawn(trial)["hidden_size"],
         **dict.fromkeys(
             ("stop_reason", "validation", "test", "best_epoch", "epochs", "parameters", "seconds", "reason")
         ),

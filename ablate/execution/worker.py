@@ -11,16 +11,19 @@ from ablate.plan.config import Config
 from ablate.plan.study_plan import make_plan
 
 
-def run_worker(connection: Connection, config: Config, backends: dict[str, str]) -> None:
+def run_worker(
+    connection: Connection, config: Config, backends: dict[str, str], sizes: dict[str, tuple[int, int]]
+) -> None:
     """The body of a worker process. It ends when it receives None, or with its parent, however that one ends.
 
     Args:
         connection: gives trials and takes results; the first thing sent is None, when the worker is ready.
         backends: the backend of each variant.
+        sizes: of input and output, by task.
     """
     exit_with_parent()
     configure_torch()
-    runner = TrialRunner(replace(make_plan(config), backends=backends))
+    runner = TrialRunner(replace(make_plan(config), backends=backends, sizes=sizes))
     connection.send(None)
     while (trial := connection.recv()) is not None:
         connection.send(runner.run(trial))

@@ -11,6 +11,7 @@ from typing import Any
 
 from ablate.cell.backend import BACKENDS
 from ablate.errors import UserError
+from ablate.plan.matching import MATCHES, NONE
 from ablate.plan.search_space import GREFF_SEARCH_SPACE, Range
 from ablate.plan.training_config import TrainingConfig, require
 
@@ -36,6 +37,7 @@ class Config:
     )
     confirm_variants: tuple[str, ...] = ("all",)  # whose: names and groups; the reference is always among them
     paired: bool = True  # at one index all variants share their draws
+    match: str = NONE  # or "parameters": at each draw as many as the reference has at the size drawn
     seed: int = 0  # of the study, which all draws come from
     study: str = ""  # the folder under results/; the preset's name if empty
     jobs: int = 0  # worker processes, one thread each; 0: one a core
@@ -59,6 +61,7 @@ class Config:
         require("trials", self.trials, self.trials >= 1, "at least 1")
         require("controls", self.controls, self.controls >= 0, "at least 0")
         require("confirm", self.confirm, self.confirm >= 0, "at least 0")
+        require("match", repr(self.match), self.match in MATCHES, " or ".join(map(repr, MATCHES)))
         require("seed", self.seed, self.seed >= 0, "at least 0")
         require("equivalence_margin", self.equivalence_margin, self.equivalence_margin > 0, "above 0")
         require("trial_timeout", self.trial_timeout, self.trial_timeout >= 0, "at least 0 (0: by the ended trials)")
@@ -94,6 +97,7 @@ class Config:
         return {
             "seed": self.seed,
             "paired": self.paired,
+            "match": self.match if self.match == NONE else f"{self.match} of {self.reference or DEFAULT_REFERENCE}",
             "backend": self.backend,  # backends agree, but not to the last bit
             **{f"training.{key}": value for key, value in dataclasses.asdict(self.training).items()},
             **{f"search.{key}": entry for key, entry in self.search.items()},

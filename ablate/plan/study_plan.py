@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ablate.definitions.dataset import Dataset
 from ablate.definitions.loading import load_variants, modules_of
 from ablate.definitions.task import TASKS, Settings, Task
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
 from ablate.plan.config import DEFAULT_REFERENCE, Config
+from ablate.plan.matching import NONE, matched_size, network_parameters
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.search_space import sample_hyperparameters
 from ablate.plan.tasks import selected_tasks
@@ -40,6 +43,7 @@ class StudyPlan:
     tasks: list[Task]
     variants: list[Variant]
     backends: dict[str, str] = field(default_factory=dict)  # by variant, once they have been chosen
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # of input and output by task, once data are read
 
     @property
     def reference(self) -> str:
@@ -95,8 +99,32 @@ class StudyPlan:
         registered = [task for task in self.tasks if task.name in TASKS]  # the others are made from data, anywhere
         return [*VARIANTS.unimportable(self.variants, modules), *TASKS.unimportable(registered, modules)]
 
-    def hyperparameters(self, trial: TrialId) -> dict[str, float | int]:
+    def with_sizes(self, datasets: Mapping[str, Dataset]) -> StudyPlan:
+        """The plan once the data of its tasks have been read, by task: without them no size can be matched."""
+        sizes = {name: (data.input_size, data.output_size) for name, data in datasets.items()}
+        return dataclasses.replace(self, sizes=sizes)
+
+    def drawn(self, trial: TrialId) -> dict[str, float | int]:
+        """What the search draws for a trial."""
         return sample_hyperparameters(self.config.search, self.streams(trial.searched))
+
+    def hyperparameters(self, trial: TrialId) -> dict[str, float | int]:
+        """What a trial is trained with: what was drawn, the hidden size matched where the study says so."""
+        drawn = self.drawn(trial)
+        return {**drawn, "hidden_size": self.hidden_size(trial, int(drawn["hidden_size"]))}
+
+    def hidden_size(self, trial: TrialId, drawn: int) -> int:
+        """The units of a trial's layers where so many were drawn.
+
+        Raises:
+            UserError: a module cannot be made of a size that had to be tried.
+        """
+        if self.config.match == NONE or trial.variant == self.reference:
+            return drawn
+        task_config, (M, K) = self.task_config(self.task(trial.task)), self.sizes[trial.task]
+        shape = {"layers": task_config.training.layers, "bidirectional": task_config.bidirectional}
+        wanted = network_parameters(VARIANTS[self.reference].trace, M, drawn, K, **shape)
+        return matched_size(VARIANTS[trial.variant].trace, wanted, M, K, **shape)
 
 
 def make_plan(config: Config) -> StudyPlan:
@@ -113,6 +141,8 @@ def make_plan(config: Config) -> StudyPlan:
     except UserError as error:
         hint = "" if config.variants_from else "; a cell of your own needs --variants-from FILE"
         raise UserError(f"{error}{hint}") from None
+    if config.reference:  # by the name that it has, however it was written
+        config = dataclasses.replace(config, reference=VARIANTS[config.reference].name)
     for names in ((config.reference or DEFAULT_REFERENCE,), config.confirm_variants):
         VARIANTS.select(names)  # refuses what is unknown before anything is run
     plan = StudyPlan(config, selected_tasks(config), variants)

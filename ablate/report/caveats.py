@@ -33,7 +33,13 @@ def caveats(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[s
             f"What tuning reaches is not tested on fewer than {selected.MIN_TRIALS} trials a variant: the best of few "
             "are order statistics that no test holds its level for. Best settings trained anew (--confirm) answer it."
         )
-    found.append("Sizes are not matched: variants differ in their numbers of parameters (grey bars).")
+    if results.matched_to:
+        found.append(
+            f"Sizes are matched by parameters: at each draw a variant has the hidden size at which its number of "
+            f"parameters is nearest to that of {results.matched_to} at the size that was drawn."
+        )
+    else:
+        found.append("Sizes are not matched: variants differ in their numbers of parameters (grey bars).")
     return found
 
 

@@ -33,6 +33,7 @@ TRIAL_COLUMNS = (
         "state", "str", "completed, diverged (no validation score was finite) or failed (an exception, a killed worker)"
     ),
     Column("hidden_size", "Int64", "units of a layer"),
+    Column("drawn_size", "Int64", "units that were drawn, where `match` says how many a layer has instead; else empty"),
     Column("learning_rate", "float64", "of the optimiser, as drawn; sgd multiplies it by (1 - momentum)"),
     Column("momentum", "float64", "of the optimiser, as drawn"),
     Column("input_noise", "float64", "standard deviation of the noise on the inputs"),

@@ -234,13 +234,19 @@ class OptunaTracker:
         for name, entry in self._space.items():
             if not isinstance(entry, Range):
                 continue
-            value, log = row[name], entry.scale != "linear"
+            value, log = _drawn(row, name), entry.scale != "linear"
             if entry.scale == "one-minus-log":
                 name, value = f"one_minus_{name}", min(max(1 - value, entry.low), entry.high)
             kind = IntDistribution if entry.integer else FloatDistribution
             distributions[name] = kind(entry.low, entry.high, log=log)  # type: ignore[arg-type]
             params[name] = value
         return distributions, params
+
+
+def _drawn(row: Row, name: str) -> Any:
+    """The value that the search drew; a hidden size may have been matched since."""
+    matched = name == "hidden_size" and row.get("drawn_size") is not None
+    return row["drawn_size" if matched else name]
 
 
 def _index(trial: FrozenTrial) -> int:

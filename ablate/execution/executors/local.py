@@ -122,7 +122,9 @@ class LocalExecutor:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=run_worker, args=(theirs, self._plan.config, self._plan.backends), daemon=True
+            target=run_worker,
+            args=(theirs, self._plan.config, self._plan.backends, self._plan.sizes),
+            daemon=True,
         )
         with interrupts_held_back():
             process.start()
