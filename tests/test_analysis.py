@@ -169,19 +169,6 @@ def test_a_baseline_of_theory_is_always_within_the_axis_limits():
     assert limits([99.0, 100.0, 98.0], direction="maximize", **{**theory, "baseline": 25.0}) == (25.0, 100.0)
 
 
-def test_best_curves_are_those_of_the_best_trial():
-    tables = AnalysisTables(synthetic_results(trials=4))
-    best, found = tables["summary"].set_index("variant"), tables["best_curves"]
-    for variant, curve in found.groupby("variant"):
-        assert set(curve["index"]) == {best.loc[variant, "best_index"]}
-        marked = curve[curve["best"]]
-        assert marked["epoch"].item() == best.loc[variant, "best_epoch"]
-        assert marked["validation"].item() == pytest.approx(curve["validation"].min())
-    shown = tables["curve_axis_limits"].iloc[0]
-    assert shown["low"] == found["validation"].min()
-    assert found.loc[found["best"], "validation"].max() <= shown["high"] < found["validation"].max()
-
-
 def test_the_best_samples_are_those_of_the_best_trial():
     tables = AnalysisTables(synthetic_results(variants=("V", "NFG"), trials=6))
     best = tables["summary"].set_index("variant")["best_index"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -14,15 +15,15 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
+from matplotlib.text import Text
 
 from ablate.analysis import AnalysisTables
 from ablate.definitions.study_results import StudyResults, VariantMetadata
 from ablate.report import FIGURES, SECTIONS, figure, section, write_report
-from ablate.report.figures.curves import spread_out
 from ablate.report.formatting import SET_NAMES, decimals, duration, number, places, probability, scientific, signed
 from ablate.report.gallery import render_gallery
 from ablate.report.page import render_page
-from ablate.report.style import BLUE, VERMILLION, line_styles
+from ablate.report.style import BLUE, VERMILLION
 from ablate.report.typesetting import typeset
 from ablate.testing.analyses import check_figure, check_section, unclosed_elements
 from ablate.testing.synthetic import synthetic_results, unusual_results, without_scores
@@ -241,8 +242,9 @@ def test_the_page_shows_what_the_best_trials_wrote_and_how_the_study_was_made(re
 
 
 def test_figures_are_numbered_in_the_order_of_the_page(report):
-    places = [report.text.index(f"<h2>Figure {k}: ") for k in (1, 2, 3, 4)]
-    assert places == sorted(places) and "<h2>Figure 5" not in report.text
+    count = report.text.count("<h2>Figure ")
+    places = [report.text.index(f"<h2>Figure {k}: ") for k in range(1, count + 1)]
+    assert places == sorted(places) and count == report.text.count("<img ")
 
 
 def test_the_gallery_shows_equations_and_marks_what_a_variant_changes(report):
@@ -332,21 +334,6 @@ def test_a_figure_of_boxes_says_when_there_is_no_test():
     assert not any(isinstance(patch, PathPatch) for ax in picture.axes for patch in ax.patches)
 
 
-def test_the_curves_are_the_best_trials_with_their_best_epochs():
-    results = synthetic_results(variants=("V", "NFG", "NP"), trials=6)
-    tables, picture = drawn(results, "curves")
-    (ax,) = picture.axes
-    curves = tables["best_curves"]
-    best = curves[curves["best"]][["variant", "epoch", "validation"]].to_numpy().tolist()
-    lines = [list(line.get_ydata()) for line in ax.lines]
-    for variant, rows in curves.groupby("variant"):
-        assert list(rows["validation"]) in lines, variant
-    dots = [np.asarray(points.get_offsets())[0].tolist() for points in ax.collections]
-    assert dots == [[epoch, validation] for _, epoch, validation in best]
-    labels = {text.get_text() for text in ax.texts}
-    assert len(best) == 3 and {f"{name} {validation:.2f}" for name, _, validation in best} <= labels
-
-
 def test_every_scored_trial_stands_over_its_learning_rate(report):
     tables, picture = drawn(report.results, "learning_rates")
     (ax,) = picture.axes
@@ -360,14 +347,13 @@ def test_every_scored_trial_stands_over_its_learning_rate(report):
     assert ax.get_xscale() == "log"
 
 
-@pytest.mark.parametrize(("tasks", "variants", "n"), [(3, 11, 20), (8, 3, 6), (2, 40, 6)])
+@pytest.mark.parametrize(("tasks", "variants", "n"), [(3, 11, 20), (8, 3, 6), (2, 40, 12)])
 @pytest.mark.parametrize("name", [entry.name for entry in FIGURES])
 def test_large_studies_fit_a_page_and_show_every_task(name, tasks, variants, n):
     names, places = ("V", *(f"X{k}" for k in range(variants - 1))), [f"task{k}" for k in range(tasks)]
     picture = FIGURES[name](AnalysisTables(synthetic_results(tuple(places), names, n)))
     assert picture.get_size_inches()[0] <= 7.21
-    titles = [ax.get_title(loc="left") for ax in picture.axes]
-    assert all(any(title.split("\n")[0].split(":")[0] == place for title in titles) for place in places)
+    assert set(places) <= {word for text in picture.findobj(Text) for word in re.findall(r"[\w-]+", text.get_text())}
 
 
 # What holds for all of them, in every state of a study
@@ -456,29 +442,13 @@ def test_a_section_of_ones_own_has_its_place_and_its_figure_a_number(report, mon
     check_figure("sizes")
     check_section("sizes")
     text = render_page(report.results, report.tables, {**NO_FIGURES, "sizes": b"<svg/>"})
-    for heading in ("2: test scores", "3: how large they are next to V", "4: how the best trials learnt"):
+    for heading in ("3: test scores", "4: how large they are next to V", "5: how the best trials learnt"):
         assert text.count(f"<h2>Figure {heading}</h2>") == 1
     with pytest.raises(KeyError):  # what it does not name, it does not see
         FIGURES["sizes"].draw({})
 
 
 # Pieces
-
-
-def test_forty_variants_are_told_apart():
-    names = ["V", *(f"X{k}" for k in range(39))]
-    colours, dashes = line_styles(names, "V")
-    assert len({(str(colours[name]), str(dashes[name])) for name in names}) == 40
-
-
-def test_labels_keep_apart_and_in_order():
-    heights = [0.5, 0.5, 0.51, 0.0, 1.0]
-    moved = spread_out(heights, 0.1)
-    assert np.diff(sorted(moved)).min() >= 0.1 - 1e-12
-    assert min(moved) >= 0
-    assert max(moved) <= 1
-    assert np.argsort(moved, kind="stable").tolist() == np.argsort(heights, kind="stable").tolist()
-    assert spread_out([0.2, 0.8], 0.1) == [0.2, 0.8]
 
 
 def test_equations_are_typeset_or_else_shown_as_written():

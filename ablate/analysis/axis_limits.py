@@ -12,8 +12,6 @@ from ablate.analysis.dataframes import groups
 from ablate.analysis.registry import analysis
 from ablate.definitions.study_results import StudyResults
 
-FEW_EPOCHS = 5  # up to this many, a curve is shown whole
-
 
 @analysis("axis_limits")
 def axis_limits(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -43,8 +41,8 @@ def axis_limits(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
 def curve_axis_limits(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The range of validation scores worth showing for each task's curves.
 
-    All the best epochs that beat the constant predictor with some room above, and three fifths of all the
-    epochs: the first few start far away and may leave the panel, save where there are so few that all are shown.
+    The last point of every curve that beats the constant predictor with some room above, and all points within the far
+    fence of a box plot: the first epochs, and variants that learn nothing, may lie beyond.
 
     Columns:
         low: the lower end of the range, in the task's unit.
@@ -52,14 +50,13 @@ def curve_axis_limits(results: StudyResults, tables: Mapping[str, pd.DataFrame])
         baseline: the test score without learning; empty where it is not known.
     """
     rows = []
-    for (task,), group in groups(tables["best_curves"].dropna(subset="validation"), "task"):
+    for (task,), group in groups(tables["learning_curves"], "task"):
         sign = results.sign(task)
-        loss = sign * group["validation"].to_numpy()
-        best = sign * group.loc[group["best"], "validation"].to_numpy()
-        low, top = _limits(results, task, best) if len(best) else (loss.min(), loss.max())
-        shown = 0.6 if len(set(group["epoch"])) > FEW_EPOCHS else 1.0
+        loss = sign * group["median"].to_numpy()
+        low, top = _limits(results, task, sign * group.groupby("variant")["median"].last().to_numpy())
+        q1, q3 = np.quantile(loss, [0.25, 0.75])
         theory = results.task(task).theoretical_baseline
-        high = top if theory else max(top + (top - low) / 4, np.quantile(loss, shown))
+        high = top if theory else max(top + (top - low) / 4, float(loss[loss <= q3 + 3 * (q3 - q1)].max()))
         rows.append(_row(results, task, sign * min(low, loss.min()), sign * min(high, max(top, loss.max()))))
     return _table(rows, ["task", "low", "high", "baseline"])
 

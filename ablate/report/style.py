@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from ablate.analysis.comparisons import BETTER, CONTROL, SAME, WORSE
 from ablate.analysis.dataframes import records
 
 WIDTH = 7.2  # inches: the text width of a two-column paper
@@ -26,8 +27,14 @@ BAR = "#e6e6e6"
 QUIET = "#767676"
 BASELINE = {"color": QUIET, "lw": 0.7, "ls": "--"}
 
-_CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, SKY, ORANGE)
-_DASHES = ("", (4, 1.5), (1, 1), (5, 1.2, 1, 1.2), (2.5, 1), (7, 1.5, 1, 1.5, 1, 1.5), (8, 3))
+# Colour and mark both tell a verdict, for print without colour. The label's gap is for the reference.
+VERDICT_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+    WORSE: ("significantly worse than {}", {"color": VERMILLION, "marker": "s"}),
+    BETTER: ("significantly better than {}", {"color": BLUE, "marker": "o"}),
+    SAME: (SAME, {"color": BLACK, "marker": "o", "mfc": "white"}),
+    CONTROL: ("control: {} itself, drawn anew", {"color": QUIET, "marker": "x"}),
+    "": ("not tested", {"color": QUIET, "marker": "."}),
+}
 
 
 @contextmanager
@@ -56,14 +63,6 @@ def theme() -> Iterator[None]:
         for settings in (sns.axes_style("ticks"), sns.plotting_context("paper"), own):
             mpl.rcParams.update(settings)  # pyright: ignore[reportCallIssue, reportArgumentType]
         yield
-
-
-def line_styles(variants: list[str], reference: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A colour and a dash pattern for each variant, distinct as a pair for up to 42; the reference is solid black."""
-    others = [name for name in variants if name != reference]
-    colours: dict[str, Any] = {name: _CYCLE[k % len(_CYCLE)] for k, name in enumerate(others)}
-    dashes: dict[str, Any] = {name: _DASHES[k // len(_CYCLE) % len(_DASHES)] for k, name in enumerate(others)}
-    return {**colours, reference: BLACK}, {**dashes, reference: ""}
 
 
 def columns_for(panels: int, narrowest: float) -> int:
@@ -106,17 +105,8 @@ def draw_baseline(ax: Axes, score: float, name: str, low: float, high: float) ->
         ax.axhline(score, zorder=1.5, **BASELINE)
     elif math.isfinite(score):
         above = score > high
-        ax.annotate(
-            f"{name} {score:.3g} {'↑' if above else '↓'}",
-            (0.99, 0.97 if above else 0.03),
-            xycoords="axes fraction",
-            ha="right",
-            va="top" if above else "bottom",
-            size=5.5,
-            color=QUIET,
-            zorder=4,
-            bbox={"boxstyle": "square,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8},
-        )
+        text = f"{name} {score:.3g} {'↑' if above else '↓'}"
+        ax.set_title(text, loc="right", fontsize=5.5, color=QUIET)
 
 
 def label_scores(panels: Sequence[Axes], what: str, tasks: Sequence[Mapping[str, Any]]) -> None:
@@ -130,6 +120,17 @@ def label_scores(panels: Sequence[Axes], what: str, tasks: Sequence[Mapping[str,
         label = f"{what}, {task['metric']}\n({better} is better)"
         ax.set_ylabel("" if label == said else label)
         said = label
+
+
+def verdict_look(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Colour and mark of a comparison."""
+    name = CONTROL if row["role"] == CONTROL else row["verdict"]
+    return VERDICT_LOOKS.get(name, VERDICT_LOOKS[""])[1]
+
+
+def without(what: str, names: Sequence[str]) -> str:
+    """Such as `no completed trial: IRNN`; nothing where there is no name, and a number where there are many."""
+    return f"{what}: {', '.join(names) if len(names) <= 6 else f'{len(names)} variants'}" if names else ""
 
 
 def by_task(tasks: pd.DataFrame) -> dict[str, dict[str, Any]]:

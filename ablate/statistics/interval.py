@@ -52,6 +52,12 @@ def median_interval(values: npt.ArrayLike) -> Estimate:
     return Estimate(float(np.median(x)), float(x[below - 1]), float(x[n - below]))
 
 
+def share_interval(found: int, tried: int) -> Estimate:
+    """The share of `found` among `tried`, with Wilson's score interval, which holds its level near 0 and 1 too."""
+    interval = stats.binomtest(found, tried).proportion_ci(1 - ALPHA, method="wilson")
+    return Estimate(found / tried, float(interval.low), float(interval.high))
+
+
 def probability_interval(first_less_second: npt.ArrayLike) -> Estimate:
     """The probability that the first of a pair is less than the second, half of the ties counted, by Wilson's score.
 

@@ -80,7 +80,7 @@ def _panel(
     style.draw_baseline(ax, limits["baseline"], known["baseline_name"], low, high)
     ax.set_ylim(low, high)
     ax.set_xlim(-0.6, len(variants) - 0.4)
-    ax.set_xticks(range(len(variants)), variants, rotation=90 if pitch < 26 else 0)
+    ax.set_xticks(range(len(variants)), variants, rotation=90 if pitch < max(26, 3.9 * max(map(len, variants))) else 0)
     for label in ax.get_xticklabels():
         label.set_fontweight("bold" if label.get_text() == reference else "normal")
     ax.tick_params(axis="x", length=0, labelbottom=name == "best")

@@ -12,7 +12,8 @@ from ablate.definitions.study_results import StudyResults
 from ablate.report.registry import section
 
 
-@section("curves", "how the best trials learnt", position=40, tables=("boxes",), figure="curves")
+@section("curves", "how the best trials learnt", position=40, tables=("learning_curves",), figure="curves")
 def curves(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
-    tasks = unique(tables["boxes"], "task")
-    return {"narrow": len(tasks) == 1} if tasks else None
+    table = tables["learning_curves"]
+    narrow = len(unique(table, "task")) == 1 and len(unique(table, "variant")) < 4
+    return {"narrow": narrow} if len(table) else None

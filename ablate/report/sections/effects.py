@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ablate.analysis.comparisons import TESTED
 from ablate.analysis.dataframes import unique, where
 from ablate.definitions.study_results import StudyResults
 from ablate.report.registry import section
@@ -15,4 +16,5 @@ from ablate.report.registry import section
 @section("effects", "how far each variant is from {reference}", position=15, tables=("comparisons",), figure="effects")
 def effects(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
     table = where(tables["comparisons"], set="all").dropna(subset="difference")
-    return {"narrow": len(unique(table, "task")) == 1} if len(table) else None
+    sets = set(tables["comparisons"].loc[tables["comparisons"]["verdict"].isin(TESTED), "set"]) | {"all"}
+    return {"narrow": len(unique(table, "task")) == 1, "questions": len(sets)} if len(table) else None
