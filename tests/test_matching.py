@@ -126,7 +126,7 @@ def test_modules_are_counted_as_they_are_made(modules: None) -> None:
 
 
 def test_a_module_that_takes_few_sizes_is_refused(modules: None) -> None:
-    with pytest.raises(UserError, match="'even' for 5 inputs and 1 units: ValueError: an even .* leave it out"):
+    with pytest.raises(UserError, match=r"'even' for 5 inputs and 1 units: ValueError: an even .* leave it out"):
         plan_of(variants="V,even").hyperparameters(TrialId("adding", "even", 0))
 
 

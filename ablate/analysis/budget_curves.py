@@ -20,8 +20,9 @@ _COLUMNS = ["task", "variant", "m", "seconds", "score", "validation", "better_en
 def budget_curves(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """What a search of m draws finds, for every m up to those made: a test score, and a validation score with a band.
 
-    `score` is the test score of the trial that validation chooses, so that the test set chooses nothing. Bands are known
-    for a score that is chosen by itself alone, which here is the validation score: so they stand around `validation`.
+    `score` is the test score of the trial that validation chooses, so that the test set chooses nothing. Bands are
+    known for a score that is chosen by itself alone, which here is the validation score: so they stand around
+    `validation`.
 
     Columns:
         m: draws of the search.

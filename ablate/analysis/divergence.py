@@ -23,9 +23,9 @@ def divergence_rates(results: StudyResults, tables: Mapping[str, pd.DataFrame]) 
         low: lower end of its 95 % interval, by Wilson's score.
         high: its upper end.
     """
-    scored = tables["scored_trials"]
+    scored = tables["scored_trials"].query("state != 'failed'")
     rows = []
-    for (task, variant), group in groups(scored[scored["state"].ne("failed")], "task", "variant"):
+    for (task, variant), group in groups(scored, "task", "variant"):
         n, diverged = len(group), len(where(group, state="diverged"))
         rate, low, high = share_interval(diverged, n)
         row = {"task": task, "variant": variant, "n": n, "diverged": diverged, "rate": rate, "low": low, "high": high}

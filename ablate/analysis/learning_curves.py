@@ -19,8 +19,8 @@ _COLUMNS = ["task", "variant", "epoch", "n", "low", "median", "high"]
 def learning_curves(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """What the best tenth of each variant's trials, by validation, had reached after each epoch.
 
-    A trial's curve is the best validation score so far, which is what early stopping would keep. So it goes on where the
-    trial has stopped, and no epoch leaves out those that were done.
+    A trial's curve is the best validation score so far, which is what early stopping would keep. So it goes on where
+    the trial has stopped, and no epoch leaves out those that were done.
 
     Columns:
         epoch: from 1 to the last one that any of these trials ran.
@@ -33,7 +33,7 @@ def learning_curves(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -
     curves = results.curves.reindex(columns=columns)
     curves[["task", "variant"]] = curves[["task", "variant"]].astype("str")
     curves[["index", "epoch"]] = curves[["index", "epoch"]].astype(int)
-    curves["validation"] = pd.to_numeric(curves["validation"]).astype(float)
+    curves[["validation"]] = curves[["validation"]].apply(pd.to_numeric).astype(float)
     best = where(best_trials(results, tables["scored_trials"]), state="completed")[KEY]
     rows = []
     for (task, variant), group in groups(curves.merge(best, on=KEY), "task", "variant"):

@@ -97,7 +97,7 @@ def small_multiples(blocks: Sequence[Block], key: Key) -> Figure:
             row, column = divmod(place, columns)
             x, y = left + _LEFT + column * (width + _GAP), top - _HEADING - (row + 1) * (_NAME + height)
             ax = picture.add_axes((x / size[0], y / size[1], width / size[0], height / size[1]))
-            _panel(ax, block, name, key.reference, rasterized=points > _VECTOR_UP_TO)
+            _panel(ax, block, name, key.reference, width, rasterized=points > _VECTOR_UP_TO)
             ax.tick_params(labelleft=column == 0, labelbottom=place >= last)
             if place >= last:
                 ax.set_xlabel(block.x_label if column == 0 or width > 1.4 else "", labelpad=1.5)
@@ -120,8 +120,7 @@ def _shown(block: Block, reference: str) -> list[str]:
     return [name for name in block.curves if name != reference] or list(block.curves)
 
 
-def _panel(ax: Axes, block: Block, name: str, reference: str, rasterized: bool) -> None:
-    width = ax.get_position().width * ax.figure.get_figwidth()
+def _panel(ax: Axes, block: Block, name: str, reference: str, width: float, rasterized: bool) -> None:
     others = [curve for other, curve in block.curves.items() if other not in (name, reference)]
     grey = [np.column_stack([curve.x, curve.y]) for curve in others]
     ax.add_collection(LineCollection(grey, zorder=1, rasterized=rasterized, **_GREY))

@@ -29,9 +29,9 @@ class TuningCurve(NamedTuple):
 def tuning_curve(losses: npt.ArrayLike) -> TuningCurve:
     """The median over searches of the least loss among m draws, for m = 1 to n, with a band that covers all m at once.
 
-    The band holds in at least 95 % of searches, by confidence bands of the distribution of one draw (Lourie et al. 2023,
-    arXiv:2311.09480; `opda`), and needs nothing of that distribution. Beyond n / 10 draws or so the best that was found
-    says nothing of what could be found: the lower end is then -inf.
+    The band holds in at least 95 % of searches, by confidence bands of the distribution of one draw (Lourie et al.
+    2023, arXiv:2311.09480; `opda`), and needs nothing of that distribution. Beyond n / 10 draws or so the best that was
+    found says nothing of what could be found: the lower end is then -inf.
 
     Args:
         losses: (n,), of independent draws; NaN, for a draw that has none, is the worst.

@@ -22,7 +22,7 @@ from ablate.report.style import BLACK, QUIET, by_task, reference_of
 
 SET_NAMES = {"all": "all trials", "best": "best trials"}
 _FACES = {WORSE: style.VERMILLION, BETTER: style.BLUE}
-_NARROW = 10  # up to so many variants a panel is too narrow for its heading in one line
+_NARROW = 2.6  # inches: a panel of less is too narrow for its heading in one line
 _POINTS_UP_TO = 12  # more trials than this and their points hide the box
 _REFERENCE_LINE = {"color": QUIET, "lw": 0.5, "ls": (0, (1, 2))}
 
@@ -77,7 +77,8 @@ def _panel(
     _trial_points(ax, records(where(tables["trial_subsets"], task=task, set=name)), here, place)
 
     low, high = style.padded(limits["low"], limits["high"])
-    style.draw_baseline(ax, limits["baseline"], known["baseline_name"], low, high)
+    narrow = pitch * len(variants) < 72 * _NARROW
+    style.draw_baseline(ax, limits["baseline"], known["baseline_name"], low, high, raised=narrow)
     ax.set_ylim(low, high)
     ax.set_xlim(-0.6, len(variants) - 0.4)
     ax.set_xticks(range(len(variants)), variants, rotation=90 if pitch < max(26, 3.9 * max(map(len, variants))) else 0)
@@ -87,7 +88,7 @@ def _panel(
     ax.yaxis.set_major_locator(MaxNLocator(6))
     heading = SET_NAMES[name].capitalize()
     if name == "all":
-        heading = f"{task}: {SET_NAMES[name]}" if len(variants) > _NARROW else f"{task}\n{heading}"
+        heading = f"{task}\n{heading}" if narrow else f"{task}: {SET_NAMES[name]}"
     counts = [_outside_text(box["n_outside"], pitch) for box in here if box["n_outside"]]
     lines = max((text.count("\n") + 1 if not turned else 0.8 * len(text) for text, turned in counts), default=0)
     ax.set_title(f"{heading}, {_sizes([box['n'] for box in here])}", loc="left", pad=4 + 5.5 * lines)

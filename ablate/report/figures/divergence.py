@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from ablate.analysis.dataframes import records, unique, where
 from ablate.report import style
+from ablate.report.formatting import span
 from ablate.report.registry import figure
 from ablate.report.style import BLACK, QUIET, VERMILLION, reference_of
 
@@ -23,11 +24,12 @@ def divergence(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """The share of each variant's trials that diverged, with its interval, and the learning rates of those trials."""
     with style.theme():
         table, reference = tables["divergence_rates"], reference_of(tables["variants"])
-        tasks = unique(table[table["diverged"].gt(0)], "task")
+        tasks = unique(table.query("diverged > 0"), "task")
         if not tasks:
-            return style.blank("No trial has diverged.")
-        trials = where(tables["trial_subsets"], set="all")
-        trials = trials[trials["learning_rate"].gt(0)]
+            here = unique(table, "task")
+            where_none = f" on {', '.join(here)}" if 0 < len(here) < 4 else ""
+            return style.blank(f"No trial has diverged{where_none}.")
+        trials = where(tables["trial_subsets"], set="all").query("learning_rate > 0")
         rates = sorted(set(trials["learning_rate"]))
         shown = {task: _shown(where(table, task=task), reference) for task in tasks}
         heights = [0.7 + 0.14 * len(rows) for rows in shown.values()]
@@ -56,7 +58,7 @@ def divergence(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _shown(table: pd.DataFrame, reference: str) -> list[dict[str, Any]]:
     """The variants that diverged and the reference, from the least often to the most."""
-    kept = table[table["diverged"].gt(0) | table["variant"].eq(reference)]
+    kept = table.query("diverged > 0 or variant == @reference")
     return records(kept.iloc[::-1].sort_values("rate", kind="stable"))
 
 
@@ -106,5 +108,4 @@ def _rows(ax: Axes, count: int) -> None:
 
 
 def _sizes(table: pd.DataFrame) -> str:
-    few, many = int(table["n"].min()), int(table["n"].max())
-    return f"n = {few}" if few == many else f"n = {few} to {many}"
+    return f"n = {span([row['n'] for row in records(table)])}"

@@ -33,14 +33,14 @@ _SEPARATE = 20.0  # times the middle effect: what lies beyond would squeeze the 
 
 @figure("effects", tables=("comparisons", "standardised_effects", "across_tasks", "tasks", "variants"))
 def effects(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """The difference of every variant from the reference, sorted: a column a task, the tasks together, a row a question.
+    """The difference of every variant from the reference, sorted: a column a task, a row for each set of trials.
 
     Points are mean differences and lines their 95 % intervals; the controls are the reference under other names.
     """
     with style.theme():
         table = tables["comparisons"].dropna(subset="difference")
         sets = shown_sets(table)
-        table = table[table["set"].isin(sets)]
+        table = table.query("set in @sets")
         if not sets:
             return style.blank("Nothing has been compared yet.")
         known, reference = by_task(tables["tasks"]), reference_of(tables["variants"])

@@ -16,7 +16,7 @@ from ablate.report.registry import section
 def budget(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
     """None below two draws, where there is no search."""
     table = tables["budget_curves"]
-    if table.empty or table["m"].max() < 2:
+    if table.query("m > 1").empty:
         return None
     narrow = len(unique(table, "task")) == 1 and len(unique(table, "variant")) < 4
     return {"narrow": narrow, "banded": len(table.dropna(subset=["better_end", "worse_end"]).query("m > 1")) > 0}

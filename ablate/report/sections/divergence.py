@@ -14,4 +14,4 @@ from ablate.report.registry import section
 @section("divergence", "where training diverges", position=72, tables=("divergence_rates",), figure="divergence")
 def divergence(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
     table = tables["divergence_rates"]
-    return {} if table["diverged"].sum() else None
+    return None if table.query("diverged > 0").empty else {}
