@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -25,7 +24,7 @@ Array = npt.NDArray[np.float64]
 
 _LEFT, _BOTTOM, _HEADING, _NAME, _LEGEND = 0.62, 0.38, 0.2, 0.16, 0.14  # inches: room for what stands around panels
 _GAP = 0.1  # inches between neighbours
-_GREY = {"colors": "#c8c8c8", "linewidths": 0.4}
+_GREY = {"color": "#c8c8c8", "lw": 0.4}
 _NOTE = {"fontsize": 6, "color": QUIET}
 _DOTTED = (0, (1, 1.2))
 _VECTOR_UP_TO = 80_000  # points: more of them in grey are drawn as pixels, or the page would be slow to open
@@ -122,8 +121,10 @@ def _shown(block: Block, reference: str) -> list[str]:
 
 def _panel(ax: Axes, block: Block, name: str, reference: str, width: float, rasterized: bool) -> None:
     others = [curve for other, curve in block.curves.items() if other not in (name, reference)]
-    grey = [np.column_stack([curve.x, curve.y]) for curve in others]
-    ax.add_collection(LineCollection(grey, zorder=1, rasterized=rasterized, **_GREY))
+    # One line with gaps: a picture of a hundred panels is half as large.
+    grey = [np.column_stack([[*curve.x, np.nan], [*curve.y, np.nan]]) for curve in others]
+    if grey:
+        ax.plot(*np.concatenate(grey).T, zorder=1, rasterized=rasterized, **_GREY)
     for who, colour, band in ((reference, BLACK, "#00000022"), (name, BLUE, "#0072b244")):
         if (curve := block.curves.get(who)) is None or (who == name == reference and colour == BLUE):
             continue
@@ -165,7 +166,7 @@ def _legend(blocks: Sequence[Block], key: Key) -> list[Line2D | Patch]:
     if any(key.reference in block.curves for block in blocks):
         handles.append(Line2D([], [], color=BLACK, lw=0.9, label=f"{key.reference}, the reference"))
     if any(len(set(block.curves) - {key.reference}) > 1 for block in blocks):
-        handles.append(Line2D([], [], color=_GREY["colors"], lw=0.8, label="all others"))
+        handles.append(Line2D([], [], color=_GREY["color"], lw=0.8, label="all others"))
     if key.band:
         handles.append(Patch(color="#0072b244", lw=0, label=key.band))
     if key.dotted:

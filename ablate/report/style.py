@@ -99,17 +99,17 @@ def padded(low: float, high: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def draw_baseline(ax: Axes, score: float, name: str, low: float, high: float, raised: bool = False) -> None:
+def draw_baseline(ax: Axes, score: float, name: str, low: float, high: float, raised: int = 0) -> None:
     """The baseline's score as a line, or in words where it is beyond the panel from `low` to `high`.
 
-    `raised`: the words stand a line higher than the panel's heading, beside which there is no room.
+    `raised`: by so many lines the words stand above the panel, where there is no room beside its heading.
     """
     if low <= score <= high:
         ax.axhline(score, zorder=1.5, **BASELINE)
     elif math.isfinite(score):
         above = score > high
         text = f"{name} {score:.3g} {'↑' if above else '↓'}"
-        ax.set_title(f"{text}\n " if raised else text, loc="right", fontsize=5.5, color=QUIET, linespacing=1.6)
+        ax.set_title(text + raised * "\n ", loc="right", fontsize=5.5, color=QUIET, linespacing=1.6)
 
 
 def label_scores(panels: Sequence[Axes], what: str, tasks: Sequence[Mapping[str, Any]]) -> None:

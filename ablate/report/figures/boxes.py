@@ -78,7 +78,8 @@ def _panel(
 
     low, high = style.padded(limits["low"], limits["high"])
     narrow = pitch * len(variants) < 72 * _NARROW
-    style.draw_baseline(ax, limits["baseline"], known["baseline_name"], low, high, raised=narrow)
+    lines_of_heading = (2 if name == "all" else 1) if narrow else 0
+    style.draw_baseline(ax, limits["baseline"], known["baseline_name"], low, high, raised=lines_of_heading)
     ax.set_ylim(low, high)
     ax.set_xlim(-0.6, len(variants) - 0.4)
     ax.set_xticks(range(len(variants)), variants, rotation=90 if pitch < max(26, 3.9 * max(map(len, variants))) else 0)
