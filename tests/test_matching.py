@@ -16,11 +16,13 @@ from ablate.cell.backend import make_layer
 from ablate.definitions.study_results import StudyResults
 from ablate.definitions.variant import VARIANTS, module_variant
 from ablate.errors import UserError
+from ablate.execution.verification import verify_study
 from ablate.plan.config_file import load_config
 from ablate.plan.matching import matched_size, network_parameters
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan, make_plan
 from ablate.report.caveats import caveats
+from ablate.storage.folder import StudyFolder
 from ablate.training.network import Network
 from tests.made_studies import NOTHING
 
@@ -142,6 +144,8 @@ def test_a_matched_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(UserError, match="match is parameters of V there and none here"):
         ablate.run(**options)
     assert len(ablate.run(**{**options, "trials": 3}, match="parameters").trials) == 6
+    verified = verify_study(StudyFolder(tmp_path, "s"), 4, 1)
+    assert len(verified.trials) == 4 and not verified.differences
     page = (tmp_path / "s" / "report" / "index.html").read_text()
     assert "Sizes are matched by parameters" in page and "not matched" not in page
 

@@ -60,6 +60,7 @@ def verify_study(folder: StudyFolder, number: int, jobs: int) -> Verification:
     plan = make_plan(replace(config, variants=names["variant"], tasks=names["task"], jobs=jobs, executor="local"))
     progress = ProgressDisplay(chosen, {task.name: task.direction for task in plan.tasks})
     datasets = {task.name: task_data(plan, task, progress.step) for task in plan.tasks}
+    plan = plan.with_sizes(datasets)
     metadata = study_metadata(plan, datasets, "")
     check_continuation(folder, metadata)
     exact = _same_machinery(folder.metadata().get("environment", {}), metadata["environment"])
