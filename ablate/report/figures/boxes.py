@@ -22,7 +22,7 @@ from ablate.report.style import BLACK, QUIET, by_task, reference_of
 
 SET_NAMES = {"all": "all trials", "best": "best trials"}
 _FACES = {WORSE: style.VERMILLION, BETTER: style.BLUE}
-_NARROW = 2.6  # inches: a panel of less is too narrow for its heading in one line
+_NARROW = 2.9  # inches: a panel of less is too narrow for its heading in one line
 _POINTS_UP_TO = 12  # more trials than this and their points hide the box
 _REFERENCE_LINE = {"color": QUIET, "lw": 0.5, "ls": (0, (1, 2))}
 
