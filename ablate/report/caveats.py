@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ablate.analysis.comparisons import BETTER, CONTROL, TESTED, VARIANT, WORSE
 from ablate.analysis.dataframes import records, where
 from ablate.analysis.trials import MIN_TRIALS
+from ablate.analysis.verdicts import BETTER, CONTROL, TESTED, VARIANT, WORSE
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics import selected
 from ablate.statistics.families import BENJAMINI_HOCHBERG, HOLM

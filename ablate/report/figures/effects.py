@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from ablate.analysis.comparisons import BETTER, CONTROL, SAME, WORSE
 from ablate.analysis.dataframes import records, unique, where
+from ablate.analysis.verdicts import BETTER, CONTROL, SAME, WORSE
 from ablate.report import style
 from ablate.report.registry import figure
 from ablate.report.style import BLACK, QUIET, by_task, reference_of

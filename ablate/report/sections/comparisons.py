@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.comparisons import SETS, TESTED
 from ablate.analysis.dataframes import records, unique, where
+from ablate.analysis.verdicts import SETS, TESTED
 from ablate.definitions.study_results import StudyResults
 from ablate.report.formatting import SET_NAMES, by_task
 from ablate.report.registry import section

@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.comparisons import BETTER, NO_REFERENCE, SAME, SETS, TESTED, TOO_FEW, UNTESTED, VARIANT, WORSE
+from ablate.analysis.compared import NO_REFERENCE, TOO_FEW
+from ablate.analysis.comparisons import UNTESTED
 from ablate.analysis.dataframes import records, unique, where
 from ablate.analysis.trials import MIN_TRIALS
+from ablate.analysis.verdicts import BETTER, SAME, SETS, TESTED, VARIANT, WORSE
 from ablate.definitions.study_results import StudyResults
 from ablate.report.caveats import caveats
 from ablate.report.formatting import decimals, number, places, probability, signed, significant, span

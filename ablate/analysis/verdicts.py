@@ -1,0 +1,58 @@
+"""How comparisons are judged: the one place that corrects a family's p-values and turns them into verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+from ablate.statistics.families import adjust, adjust_outsider, correction_for
+from ablate.statistics.levels import ALPHA
+
+# Verdicts of a test; those of compared.py say why there is none.
+WORSE, BETTER, SAME = "worse", "better", "no significant difference"
+TESTED = (WORSE, BETTER, SAME)
+# In the place of SAME where not one of the variant's trials beats the baseline: two failures are no equals.
+NOTHING_LEARNED = "nothing learned"
+
+SETS = ("all", "best", "confirmed")  # which trials are compared
+VARIANT, CONTROL = "variant", "control"  # the roles of what is compared with the reference
+
+
+def judge_family(
+    rows: list[dict[str, Any]], controls: Collection[str], unlearned: Collection[str], sign: float = 1.0
+) -> list[dict[str, Any]]:
+    """The comparisons of one family with role, correction, p_adjusted and verdict.
+
+    Controls stand outside of the family; each is judged as if it alone had joined. A row without a p-value keeps the
+    verdict that it has, which says why there is none. Rows that have `p_equivalent` get `equivalent`.
+
+    Args:
+        rows: with variant, difference and p.
+        controls: the names of the reference's controls.
+        unlearned: variants that have learned nothing: they are never called equal to the reference.
+        sign: of a difference that is worse.
+    """
+    for row in rows:
+        row["role"] = CONTROL if row["variant"] in controls else VARIANT
+    correction = correction_for(sum(row["role"] == VARIANT and not math.isnan(row["p"]) for row in rows))
+    adjusted, equivalent = (_adjusted(rows, kind, correction) for kind in ("p", "p_equivalent"))
+    for row, p, p_equivalent in zip(rows, adjusted, equivalent, strict=True):
+        row |= {"correction": correction, "p_adjusted": p}
+        learned_nothing = row["variant"] in unlearned
+        if not math.isnan(p):
+            different = WORSE if row["difference"] * sign > 0 else BETTER
+            row["verdict"] = different if p < ALPHA else NOTHING_LEARNED if learned_nothing else SAME
+        if "p_equivalent" in row:
+            row["equivalent"] = p_equivalent < ALPHA and not learned_nothing
+    return rows
+
+
+def _adjusted(rows: list[dict[str, Any]], kind: str, correction: str) -> list[float]:
+    """The p-values of one kind after the correction, in the order of the rows; NaN where there is none."""
+    family = [float(row.get(kind, math.nan)) for row in rows if row["role"] == VARIANT]
+    inside = iter(adjust(family, correction))
+    return [
+        next(inside) if row["role"] == VARIANT else adjust_outsider(float(row.get(kind, math.nan)), family, correction)
+        for row in rows
+    ]
