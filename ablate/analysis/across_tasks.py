@@ -46,8 +46,8 @@ def across_tasks(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> p
         p: of their signed ranks, zeros by Pratt, which decides.
         correction: what guards the family: "Holm" for up to ten comparisons, else "Benjamini-Hochberg".
         p_adjusted: p after it.
-        verdict: "worse", "better" or "no significant difference" at the 5 % level; "nothing learned" in the place of
-            the last where not one trial on any task beats the baseline; or "too few trials".
+        verdict: "worse", "better" or "no significant difference" at the 5 % level; "nothing learned", as in
+            `comparisons`, where not one trial on any task beats the baseline; or "too few trials".
     """
     blocks = _blocks(results, tables["scored_trials"])
     if len({task for task, _ in blocks.index}) < 2 or results.reference not in blocks or not is_paired(results):

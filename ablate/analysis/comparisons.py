@@ -66,9 +66,9 @@ def comparisons(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
         p_rank: that of the rank test beside it, which has no say in the verdict.
         correction: what guards the family: "Holm" for up to ten comparisons, else "Benjamini-Hochberg".
         p_adjusted: the p-value after it.
-        verdict: "worse", "better" or "no significant difference" at the 5 % level by `p_adjusted`; "nothing learned" in
-            the place of the last where not one of the variant's trials beats the baseline, see `learning`; or why
-            there is no test: "too few trials", "reference missing", "no variance".
+        verdict: "worse", "better" or "no significant difference" at the 5 % level by `p_adjusted`; "nothing learned"
+            where not one of the variant's trials beats the baseline (see `learning`), unless the reference has learned
+            and is shown to be better; or why there is no test: "too few trials", "reference missing", "no variance".
         margin: the difference of no practical matter, in the task's unit, set before the study; empty where no baseline
             is known.
         p_equivalent: of two one-sided t-tests: small where the difference is shown to be within the margin.

@@ -12,7 +12,8 @@ from ablate.statistics.levels import ALPHA
 # Verdicts of a test; those of compared.py say why there is none.
 WORSE, BETTER, SAME = "worse", "better", "no significant difference"
 TESTED = (WORSE, BETTER, SAME)
-# In the place of SAME where not one of the variant's trials beats the baseline: two failures are no equals.
+# Where not one of the variant's trials beats the baseline, unless the reference has learned and is shown to be better:
+# two failures are not equal, and neither is the better cell.
 NOTHING_LEARNED = "nothing learned"
 
 SETS = ("all", "best", "confirmed")  # which trials are compared
@@ -28,9 +29,9 @@ def judge_family(
     verdict that it has, which says why there is none. Rows that have `p_equivalent` get `equivalent`.
 
     Args:
-        rows: with variant, difference and p.
+        rows: with variant, reference, difference and p.
         controls: the names of the reference's controls.
-        unlearned: variants that have learned nothing: they are never called equal to the reference.
+        unlearned: those that have learned nothing, the reference perhaps among them.
         sign: of a difference that is worse.
     """
     for row in rows:
@@ -41,8 +42,9 @@ def judge_family(
         row |= {"correction": correction, "p_adjusted": p}
         learned_nothing = row["variant"] in unlearned
         if not math.isnan(p):
-            different = WORSE if row["difference"] * sign > 0 else BETTER
-            row["verdict"] = different if p < ALPHA else NOTHING_LEARNED if learned_nothing else SAME
+            row["verdict"] = SAME if p >= ALPHA else WORSE if row["difference"] * sign > 0 else BETTER
+            if learned_nothing and (row["verdict"] != WORSE or row["reference"] in unlearned):
+                row["verdict"] = NOTHING_LEARNED
         if "p_equivalent" in row:
             row["equivalent"] = p_equivalent < ALPHA and not learned_nothing
     return rows

@@ -105,42 +105,51 @@ def _line(
     """What changes with the same verdicts have in common, and their numbers."""
     shown = (*worse, *better) or tuple(members[0].rows)
     members = sorted(members, key=lambda part: -abs(part.rows[shown[0]]["difference"]))
-    names = joined([_article(part.removed) if part.removed else part.change for part in members])
-    subject = names[0].upper() + names[1:]
-    removed, one = bool(members[0].removed), len(members) == 1 and not names.endswith("s")
-    if worse and better:
-        what = "depends on the task" if one else "depend on the task"
-        lead = f"{subject} {what}" if removed else f"Worse {_on(worse, tasks)}, better {_on(better, tasks)}"
-    elif worse:
-        lead = f"{subject} matter{'s' if one else ''}" if removed else "Worse"
-        lead += f" {_on(worse, tasks)}"
-    elif better:
-        lead = f"{subject} {'is' if one else 'are'} not needed" if removed else "Better"
-        lead += f" {_on(better, tasks)}"
-    else:
+    removed, alone = bool(members[0].removed), len(members) == 1
+    names = [_article(part.removed) if removed else f"{part.change} ({part.variant})" for part in members]
+    subject = joined(names)[0].upper() + joined(names)[1:]
+    one = alone and not members[0].removed.endswith("s")  # of which the verb is in the singular
+    verdicts = [word for word, where_ in ((WORSE, worse), (BETTER, better)) if where_]
+    if not verdicts:
         lead = f"{subject} do{'es' if one else ''} not matter" if removed else "No matter"
         named = joined([part.variant for part in members])
-        return Line(lead, f"{named} {_is(members)} shown to be within the margin {_on(shown, tasks)}.")
-    before = f"without {'it' if one else 'them'} " if removed else ""
-    named = [part.variant if removed else f"{part.change} ({part.variant})" for part in members]
-    said = [f"{name} {_effects(results, part, shown, marks)}" for name, part in zip(named, members, strict=True)]
-    return Line(lead, f"{before}{_some(said, '; ')}.")
+        return Line(lead, f"{named} {'is' if alone else 'are'} shown to be within the margin {_on(shown, tasks)}.")
+    if not removed:
+        what = ", ".join(f"{word} {_on(here, tasks)}" for word, here in ((WORSE, worse), (BETTER, better)) if here)
+        lead = f"{subject} is {what}" if alone else what[0].upper() + what[1:]
+    elif worse and better:
+        lead = f"{subject} depend{'s' if one else ''} on the task"
+    elif worse:
+        lead = f"{subject} matter{'s' if one else ''} {_on(worse, tasks)}"
+    else:
+        lead = f"{subject} {'is' if one else 'are'} not needed {_on(better, tasks)}"
+    effects = [_effects(results, part, shown, marks, told=len(verdicts) > 1) for part in members]
+    if alone:
+        word = "" if len(verdicts) > 1 else f"{verdicts[0]} "
+        without = f"without {'it' if one else 'them'} ({members[0].variant}) the score is {word}" if removed else ""
+        return Line(lead, f"{without}{effects[0]}.")
+    without = f"without them the score is {' or '.join(verdicts)}: " if removed else ""
+    labels = [part.variant for part in members] if removed else names
+    said = [f"{label} {effect}" for label, effect in zip(labels, effects, strict=True)]
+    return Line(lead, f"{without}{_some(said, '; ')}.")
 
 
-def _is(members: Sequence[object]) -> str:
-    return "is" if len(members) == 1 else "are"
+def _effects(
+    results: StudyResults, part: _Part, shown: Sequence[str], marks: Mapping[tuple[str, str], str], told: bool
+) -> str:
+    """Such as `worse by 0.69 [0.32 to 1.07] on music, and better by 2.9 [1.7 to 4.2] on speech`.
 
-
-def _effects(results: StudyResults, part: _Part, shown: Sequence[str], marks: Mapping[tuple[str, str], str]) -> str:
-    """Such as `is worse by 0.69 [0.32 to 1.07] on music, and better by 2.9 [1.7 to 4.2] on speech`."""
+    Args:
+        told: whether the verdicts are, since they differ.
+    """
     said, last = [], ""
     for task in shown:
         row = part.rows[task]
-        verdict = "" if row["verdict"] == last else f"{row['verdict']} "
+        verdict = f"{row['verdict']} " if told and row["verdict"] != last else ""
         on = f" on {task}" if len(shown) > 1 else ""
         said.append(f"{verdict}{_by(row, results.sign(task))}{marks.get((task, part.variant), '')}{on}")
         last = row["verdict"]
-    return f"is {joined(said)}"
+    return joined(said)
 
 
 def _by(row: Mapping[str, Any], sign: float) -> str:
@@ -256,8 +265,8 @@ def _nothing_learned(results: StudyResults, tables: Mapping[str, pd.DataFrame]) 
                 single.setdefault(variant, []).append(task)
     if single:
         tasks = list(dict.fromkeys(table["task"]))
-        said = [f"{variant} {_on(tuple(where_), tasks)}" for variant, where_ in single.items()]
-        lines.append(Line("Nothing was learned, in not one trial, by", f"{_some(said, '; ')}."))
+        said = [f"by {variant} {_on(tuple(where_), tasks)}" for variant, where_ in single.items()]
+        lines.append(Line("Nothing was learned in any trial", f"{_some(said, '; ')}."))
     return lines
 
 
