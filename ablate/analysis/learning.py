@@ -30,7 +30,9 @@ def learning(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Da
     for name in SETS:
         for (task, variant), group in groups(trials_of(results, tables, name), "task", "variant"):
             bar = _bar(results, task)
-            learned = math.nan if math.isnan(bar) else int((results.sign(task) * group["score"] < bar).sum())
+            learned = (
+                math.nan if math.isnan(bar) else int((results.sign(task) * group["score"].to_numpy(float) < bar).sum())
+            )
             row = {"task": task, "set": name, "variant": variant, "n": len(group), "learned": learned}
             rows.append(row | {"nothing_learned": learned == 0})
     table = pd.DataFrame(rows, columns=["task", "set", "variant", "n", "learned", "nothing_learned"])

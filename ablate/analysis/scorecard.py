@@ -61,7 +61,7 @@ class _Study:
 
     def compared(self, paper: Paper, task: str, reference: str = "") -> list[dict[str, Any]]:
         """The paper's variants against its reference, once tuned; its comparisons of a task are one family."""
-        family = {paper.reference, *paper.variants}
+        family = [paper.reference, *paper.variants]
         names = ("scored_trials", "confirmation_trials")
         tables = {name: self.tables[name].loc[self.tables[name]["variant"].isin(family)] for name in names}
         results = replace(self.results, reference=reference or paper.reference)

@@ -114,6 +114,9 @@ def make_parser() -> argparse.ArgumentParser:
     instead.add_argument("--list", action="store_true", help="list variants, tasks and presets")
     instead.add_argument("--describe", metavar="NAME", help="a variant's equations and weights, or a task's data")
     instead.add_argument("--report-only", action="store_true", help="rebuild report and MLflow from a study's tables")
+    instead.add_argument(
+        "--compare", nargs="+", metavar="STUDY", help="set studies side by side: names under results/, or their folders"
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="print the version")
     return parser
 
@@ -125,7 +128,7 @@ def _program() -> list[str]:
 
 def _run(options: argparse.Namespace, words: list[str]) -> int:
     given = vars(options)
-    modes = {name: given.pop(name, None) for name in ("dry_run", "list", "describe", "report_only")}
+    modes = {name: given.pop(name, None) for name in ("dry_run", "list", "describe", "report_only", "compare")}
     fresh, file = given.pop("fresh", False), given.pop("config", None)
     from ablate.plan.config_file import load_config, split_names
 
@@ -145,6 +148,8 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         return 0
     if modes["report_only"]:
         return _report_only(config)
+    if modes["compare"]:
+        return _compare(Path(config.results), modes["compare"])
     from ablate.plan.study_plan import make_plan
 
     plan = make_plan(config)
@@ -169,6 +174,18 @@ def _report_only(config: Any) -> int:
     from ablate.storage.folder import StudyFolder
 
     rebuild(StudyFolder(Path(config.results), config.study_name), config)
+    return 0
+
+
+def _compare(results: Path, names: list[str]) -> int:
+    from ablate.api.compare import compare
+
+    # A folder that is a study, or a name under results/; with commas or with spaces.
+    studies = [name for word in names for name in word.split(",") if name]
+    folders = [Path(name) if (Path(name) / "config.toml").exists() else results / name for name in studies]
+    output = results / f"compare-{'-'.join(folder.name for folder in folders)}"
+    compare(*folders, output=output)
+    print(f"comparison: {output / 'index.html'}")
     return 0
 
 

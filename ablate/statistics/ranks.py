@@ -41,7 +41,7 @@ def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
     x, y = np.asarray(first, float), np.asarray(second, float)
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return Estimate(math.nan, math.nan, math.nan)
-    value = float(stats.spearmanr(x, y).statistic)
+    value = float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
     if abs(value) >= 1:
         return Estimate(value, value, value)
     half = Z * math.sqrt((1 + value**2 / 2) / (len(x) - 3))
