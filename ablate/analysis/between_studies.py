@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.analysis.compared import is_paired, pair
-from ablate.analysis.dataframes import records, where
+from ablate.analysis.dataframes import groups, records, where
 from ablate.analysis.registry import AnalysisTables
 from ablate.analysis.verdicts import BETTER, SETS, TESTED, WORSE
 from ablate.definitions.study_results import StudyResults
@@ -182,14 +183,13 @@ def _agree(one: str, other: str, first: str, second: str) -> str:
 def _agreement(differences: pd.DataFrame) -> pd.DataFrame:
     """A row for each task and two studies: how often the verdicts agree, and how many effects differ."""
     rows = []
-    for (study, against, task), group in differences.groupby(["study", "against", "task"], sort=False):
-        counts = group["agreement"].value_counts()
-        named = {SAME_SIGN: SAME_SIGN, OPPOSITE: OPPOSITE}
-        named |= {"only_study": f"only in {study}", "only_against": f"only in {against}"}
-        named |= {NEITHER: NEITHER, UNTESTED: UNTESTED}
+    for (study, against, task), group in groups(differences, "study", "against", "task"):
+        counts = Counter(group["agreement"])
         row = {"task": task, "study": study, "against": against, "variants": len(group)}
-        row |= {column: int(counts.get(value, 0)) for column, value in named.items()}
-        rows.append({**row, "different": int(group["verdict"].eq(DIFFERENT).sum())})
+        row |= {SAME_SIGN: counts[SAME_SIGN], OPPOSITE: counts[OPPOSITE]}
+        row |= {"only_study": counts[f"only in {study}"], "only_against": counts[f"only in {against}"]}
+        row |= {NEITHER: counts[NEITHER], UNTESTED: counts[UNTESTED]}
+        rows.append({**row, "different": Counter(group["verdict"])[DIFFERENT]})
     return pd.DataFrame(rows)
 
 

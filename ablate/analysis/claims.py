@@ -83,9 +83,9 @@ _MUSIC = {"music": _ALL["music"]}
 _NOT_MUSIC = {name: data for name, data in _ALL.items() if name != "music"}
 _NOT_SPEECH = {name: data for name, data in _ALL.items() if name != "speech"}
 _XML = {"text": "XML, the next character"}
-_VARIANTS = "V, comparison of the variants"
-_IMPACT = "V, impact of hyperparameters"
-_ANOVA = "V, analysis of variance"
+_VARIANTS = "section V, comparison of the variants"
+_IMPACT = "section V, impact of hyperparameters"
+_ANOVA = "section V, analysis of variance"
 
 CLAIMS = (
     Claim(GREFF, _VARIANTS, "No variant is significantly better than V.", NoneBetter(), _ALL),

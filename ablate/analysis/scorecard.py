@@ -29,7 +29,8 @@ from ablate.analysis.dataframes import records, where
 from ablate.analysis.registry import analysis
 from ablate.analysis.verdicts import BETTER, TESTED, WORSE
 from ablate.definitions.study_results import StudyResults
-from ablate.statistics.families import holm
+from ablate.statistics.equivalence import below_margin
+from ablate.statistics.families import adjust, correction_for, holm
 from ablate.statistics.levels import ALPHA
 from ablate.statistics.ranks import rank_correlation
 
@@ -68,8 +69,16 @@ class _Study:
         for name in TUNED:
             rows = judge(results, tables, compare(results, tables, task, name, results.reference), task, name)
             if any(row["verdict"] in TESTED for row in rows):
+                self._add_one_sided(rows, task)
                 return rows
         return []
+
+    def _add_one_sided(self, rows: list[dict[str, Any]], task: str) -> None:
+        """Whether each is shown to be no worse, and no better, than by the margin: corrected like the verdicts."""
+        for name, side in (("not_worse", self.results.sign(task)), ("not_better", -self.results.sign(task))):
+            p = [below_margin(side * row["difference"], row["error"], row["df"], row["margin"]) for row in rows]
+            for row, adjusted in zip(rows, adjust(p, correction_for(sum(each == each for each in p))), strict=True):
+                row[name] = adjusted < ALPHA and row["verdict"] in TESTED
 
     def unit(self, task: str) -> str:
         return self.results.task(task).metric
@@ -150,12 +159,18 @@ def _difference(study: _Study, paper: Paper, measure: Difference, task: str) -> 
     supported = {
         WORSE_THAN: worse,
         BETTER_THAN: better,
-        NOT_WORSE: better or equal,
+        NOT_WORSE: row["not_worse"],
         NO_DIFFERENCE: equal,
     }[measure.expected]
-    opposite = {WORSE_THAN: better or equal, BETTER_THAN: worse or equal, NOT_WORSE: worse}
-    contradicted = opposite.get(measure.expected, worse or better)
+    contradicted = {
+        WORSE_THAN: better or equal,
+        BETTER_THAN: worse or equal,
+        NOT_WORSE: worse,
+        NO_DIFFERENCE: worse or better,
+    }[measure.expected]
     reason = "within the margin" if equal else row["verdict"]
+    if measure.expected == NOT_WORSE and supported:
+        reason = "worse by less than the margin, if at all"
     verdict = SUPPORTS if supported else CONTRADICTS if contradicted else CANNOT_TELL
     return replace(_of(study, row), verdict=verdict, reason=reason)
 
@@ -167,13 +182,12 @@ def _none_better(study: _Study, paper: Paper, task: str) -> Finding:
         return Finding(reason=_untested(study, paper, task, (paper.reference, *paper.variants)))
     best = min(tested, key=lambda row: study.results.sign(task) * row["difference"])
     better = [row["variant"] for row in tested if row["verdict"] == BETTER and not row["equivalent"]]
-    open_ = [row["variant"] for row in tested if not row["equivalent"] and row["verdict"] != WORSE]
-    lacking = len(paper.variants) - len(tested)
+    shown = [row for row in tested if row["not_better"]]
     finding = replace(_of(study, best), reason=f"the closest is {best['variant']}")
     if better:
         return replace(finding, verdict=CONTRADICTS, reason=f"better: {', '.join(better)}")
-    if not open_ and not lacking:
-        return replace(finding, verdict=SUPPORTS, reason="each is worse or within the margin")
+    if len(shown) == len(paper.variants):
+        return replace(finding, verdict=SUPPORTS, reason="each is better by less than the margin, if at all")
     return finding
 
 

@@ -84,6 +84,11 @@ def findings(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[
     """What was found across the tasks, then for each task with a score: a heading and sentences."""
     found = [("Across the tasks", _across(results, tables))] if len(tables["across_tasks"]) else []
     for task in unique(tables["boxes"], "task"):
+        learning = where(tables["learning"], task=task, set="all")
+        if len(learning) and learning["nothing_learned"].all():
+            name, n = results.task(task).baseline_name, int(learning["n"].to_numpy().sum())
+            found.append((task, [f"Nothing was learned: not one of {n:,} trials beats the {name}."]))
+            continue
         tests = [_tests(results, tables, task, name) for name in SETS]
         best = [_best_set(tables, task, name) for name in SETS]
         found.append((task, [text for text in (*tests, *best) if text] + _best(results, tables, task)))
