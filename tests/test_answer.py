@@ -84,7 +84,7 @@ def test_where_higher_is_better_worse_is_still_a_positive_number():
 def test_other_changes_and_other_cells_are_named_by_what_they_are():
     found = said(study({"music": {"CIFG": GOOD, "GRU": BAD}}))
     assert found["Coupled input and forget gate (CIFG) is better on music"].startswith("by 1.00 [")
-    assert found["Other cells worse on music"].startswith("GRU (+1.00")
+    assert found["Other cells on music"].startswith("worse: GRU (+1.00")
 
 
 def test_a_task_on_which_nothing_was_learned_is_told_instead_of_compared():

@@ -143,7 +143,7 @@ def test_shares_of_the_variance_are_known_to_a_twentieth(claim, main, pair, verd
     key |= {"r2": 0.9, "points": 200}
     rows = [{**key, "term": "main", "axis": axis, "other": None, "share": share} for axis, share in main.items()]
     rows.append({**key, "term": "pair", "axis": "hidden_size", "other": "learning_rate", "share": pair})
-    table = scorecard(results, ChainMap({"importance": pd.DataFrame(rows)}, dict(AnalysisTables(results).items())))
+    table = scorecard(results, ChainMap({"importance": pd.DataFrame(rows)}, AnalysisTables(results)))
     (row,) = table[table["claim"].str.startswith(claim) & table["task"].eq("music")].to_dict("records")
     assert row["verdict"] == verdict
 

@@ -43,7 +43,8 @@ def across_tasks(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> p
         high: its upper end.
         mean_rank: among all variants, within the blocks that all have a score in; 1 is the best.
         p_mean: of sign flips of the standardised differences.
-        p: of their signed ranks, zeros by Pratt, which decides.
+        p: of their signed ranks, zeros by Pratt, which decides, also on the direction: a few large differences can
+            pull the mean to the other side of zero.
         correction: what guards the family: "Holm" for up to ten comparisons, else "Benjamini-Hochberg".
         p_adjusted: p after it.
         verdict: "worse", "better" or "no significant difference" at the 5 % level; "nothing learned", as in
@@ -54,7 +55,8 @@ def across_tasks(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> p
         return pd.DataFrame(columns=_COLUMNS)
     names = [name for name in results.variant_order if name in blocks and name != results.reference]
     differences = [(blocks[name] - blocks[results.reference]).dropna().to_numpy() for name in names]
-    found = sign_flips([*differences, *map(signed_ranks, differences)])
+    ranked = [signed_ranks(d) for d in differences]
+    found = sign_flips([*differences, *ranked])
     whole = blocks.drop(columns=[name for name in results.controls if name in blocks]).dropna()
     ranks = dict(zip(whole.columns, mean_ranks(whole.to_numpy()), strict=True)) if len(whole) else {}
     rows: list[dict[str, Any]] = []
@@ -64,7 +66,7 @@ def across_tasks(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> p
         row["mean_rank"] = ranks.get(name, math.nan)
         if len(d) >= MIN_TRIALS:
             row |= mean_interval(d)._asdict() | {"p_mean": found[k], "p": found[len(names) + k]}
-            row["difference"] = row.pop("value")
+            row |= {"difference": row.pop("value"), "direction": float(ranked[k].sum())}
         rows.append(row)
     nothing = set.intersection(*(unlearned(results, tables["scored_trials"], task) for task in results.task_order))
     return pd.DataFrame(judge_family(rows, results.controls, nothing), columns=_COLUMNS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -59,13 +59,20 @@ class Finding:
 class _Study:
     results: StudyResults
     tables: Mapping[str, pd.DataFrame]
+    _compared: dict[tuple[str, str, str], list[dict[str, Any]]] = field(default_factory=dict)
 
     def compared(self, paper: Paper, task: str, reference: str = "") -> list[dict[str, Any]]:
         """The paper's variants against its reference, once tuned; its comparisons of a task are one family."""
+        key = paper.name, task, reference or paper.reference
+        if key not in self._compared:  # which many claims ask for
+            self._compared[key] = self._compare(paper, task, key[-1])
+        return self._compared[key]
+
+    def _compare(self, paper: Paper, task: str, reference: str) -> list[dict[str, Any]]:
         family = [paper.reference, *paper.variants]
         names = ("scored_trials", "confirmation_trials")
         tables = {name: self.tables[name].loc[self.tables[name]["variant"].isin(family)] for name in names}
-        results = replace(self.results, reference=reference or paper.reference)
+        results = replace(self.results, reference=reference)
         for name in TUNED:
             rows = judge(results, tables, compare(results, tables, task, name, results.reference), task, name)
             if any(row["verdict"] in TESTED for row in rows):

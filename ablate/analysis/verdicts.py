@@ -29,7 +29,8 @@ def judge_family(
     verdict that it has, which says why there is none. Rows that have `p_equivalent` get `equivalent`.
 
     Args:
-        rows: with variant, reference, difference and p.
+        rows: with variant, reference, difference and p; and `direction`, whose sign counts instead of that of the
+            difference, where the test is of something else.
         controls: the names of the reference's controls.
         unlearned: those that have learned nothing, the reference perhaps among them.
         sign: of a difference that is worse.
@@ -42,7 +43,8 @@ def judge_family(
         row |= {"correction": correction, "p_adjusted": p}
         learned_nothing = row["variant"] in unlearned
         if not math.isnan(p):
-            row["verdict"] = SAME if p >= ALPHA else WORSE if row["difference"] * sign > 0 else BETTER
+            direction = row.pop("direction", row["difference"]) * sign
+            row["verdict"] = SAME if p >= ALPHA else WORSE if direction > 0 else BETTER
             if learned_nothing and (row["verdict"] != WORSE or row["reference"] in unlearned):
                 row["verdict"] = NOTHING_LEARNED
         if "p_equivalent" in row:

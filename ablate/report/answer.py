@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ablate.analysis.dataframes import records, where
+from ablate.analysis.dataframes import records, unique, where
 from ablate.analysis.verdicts import BETTER, SAME, TESTED, VARIANT, WORSE
 from ablate.definitions.study_results import StudyResults
 from ablate.report.formatting import number, places, signed, span
@@ -167,30 +167,33 @@ def _other_cells(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> l
     together = [row for row in records(where(tables["across_tasks"], role=VARIANT)) if row["verdict"] in TESTED]
     marks = range_marks(tables)
     if together:
-        families = [(f"over the {together[0]['tasks']} tasks together", together, 1.0, "")]
+        families = [(f"over the {together[0]['tasks']} tasks together", together, "")]
     else:
         table = where(tables["comparisons"], set="all", role=VARIANT)
         families = [
-            (f"on {task}", [row for row in records(where(table, task=task)) if row["verdict"] in TESTED], sign, task)
+            (f"on {task}", [row for row in records(where(table, task=task)) if row["verdict"] in TESTED], task)
             for task in dict.fromkeys(table["task"])
-            for sign in (results.sign(task),)
         ]
-    lines = []
-    others = "Other cells" if children else "Cells"
-    for place, rows, sign, task in families:
+    lines, nothing_told, cells = [], True, "Other cells" if children else "Cells"
+    for place, rows, task in families:
         rows = [row for row in rows if row["variant"] not in children]
-        for verdict in (WORSE, BETTER):
-            told = sorted((row for row in rows if row["verdict"] == verdict), key=lambda row: -abs(row["difference"]))
-            names = [
+        told = {
+            verdict: [
                 f"{row['variant']} ({signed(row['difference'], places(row))}{marks.get((task, row['variant']), '')})"
-                for row in told
+                for row in sorted(rows, key=lambda row: -abs(row["difference"]))
+                if row["verdict"] == verdict
             ]
-            if names:
-                unit = f", in standard deviations of {results.reference}’s scores" if together and sign else ""
-                lines.append(Line(f"{others} {verdict} {place}", f"{_some(names)}{unit}."))
-        same = sum(row["verdict"] not in (WORSE, BETTER) for row in rows)
-        if same and not lines and rows:
-            lines.append(Line(f"{others}: none is told from {results.reference} {place}", f"{same} compared."))
+            for verdict in (WORSE, BETTER)
+        }
+        said = [f"{verdict}: {_some(names)}" for verdict, names in told.items() if names]
+        if rest := len(rows) - sum(map(len, told.values())):
+            said.append(f"{rest} {'are' if rest != 1 else 'is'} not told from {results.reference}")
+        unit = f" (in standard deviations of {results.reference}’s scores, above zero is worse)" if together else ""
+        nothing_told &= rest == len(rows)
+        if rows:
+            lines.append(Line(f"{cells} {place}{unit}", f"{'; '.join(said)}."))
+    if nothing_told and len(lines) > 1:
+        return [Line(cells, f"none is told from {results.reference} on any task.")]
     return lines
 
 
@@ -204,13 +207,9 @@ def _tuned(tables: Mapping[str, pd.DataFrame]) -> list[Line]:
             continue
         said = []
         for verdict in (WORSE, BETTER):
-            told = [
-                f"{row['variant']} on {row['task']} ({_interval(row)}{marks.get((row['task'], row['variant']), '')})"
-                for row in rows
-                if row["verdict"] == verdict
-            ]
+            told = [row for row in rows if row["verdict"] == verdict]
             if told:
-                said.append(f"{verdict}: {_some(told, ', ')}")
+                said.append(f"{verdict}: {_some(_named(told, unique(table, 'task'), marks), ', ')}")
         n = f"{span([row['n'] for row in rows])} against {span([row['n_reference'] for row in rows])} trainings"
         if same := [row for row in rows if row["verdict"] == SAME]:
             equal = sum(row["equivalent"] for row in same)
@@ -218,6 +217,20 @@ def _tuned(tables: Mapping[str, pd.DataFrame]) -> list[Line]:
             said.append(f"{rest}, {equal} of them within the margin" if equal else rest)
         lines.append(Line(f"Once tuned ({what}{', ' + n if name == 'confirmed' else ''})", f"{'; '.join(said)}."))
     return lines
+
+
+def _named(rows: list[dict[str, Any]], tasks: Sequence[str], marks: Mapping[tuple[str, str], str]) -> list[str]:
+    """The comparisons with their numbers; where there are many, the variants with their tasks."""
+    if len(rows) <= MANY_LINES:
+        return [
+            f"{row['variant']} on {row['task']} ({_interval(row)}{marks.get((row['task'], row['variant']), '')})"
+            for row in rows
+        ]
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row["variant"], []).append(row["task"])
+    ranked = sorted(found.items(), key=lambda each: -len(each[1]))
+    return [f"{variant} {_on(tuple(here), tasks)}" for variant, here in ranked]
 
 
 def _interval(row: Mapping[str, Any]) -> str:
