@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ablate.__about__ import __version__
 
 if TYPE_CHECKING:
+    from ablate.api.compare import compare
     from ablate.api.layer import RecurrentLayer, layer
     from ablate.api.run import load, run
     from ablate.api.study import Study
@@ -33,6 +34,7 @@ _HOMES = {
     "Task": "ablate.definitions.task",
     "UserError": "ablate.errors",
     "VARIANTS": "ablate.definitions.variant",
+    "compare": "ablate.api.compare",
     "layer": "ablate.api.layer",
     "load": "ablate.api.run",
     "module_variant": "ablate.definitions.variant",
@@ -56,6 +58,7 @@ __all__ = [
     "Task",
     "UserError",
     "__version__",
+    "compare",
     "exp",
     "layer",
     "load",

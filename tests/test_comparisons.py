@@ -257,6 +257,15 @@ def test_tasks_together_weigh_alike_whatever_their_units_and_directions():
     assert AnalysisTables(analysed(*one).results)["across_tasks"].empty
 
 
+def test_the_verdict_on_the_tasks_together_points_where_the_ranks_do():
+    rng = np.random.default_rng(3)
+    draws = np.append(rng.normal(9, 1, 19), 3.0)
+    steps = np.where(np.arange(20) < 19, -0.2 - 0.01 * np.arange(20), 6.0)  # better at all draws but one
+    parts = [part for t in "tu" for part in (trials("V", list(draws), t), trials("A", list(draws + steps), t))]
+    (row,) = analysed(*parts)["across_tasks"].to_dict("records")
+    assert (row["verdict"], row["difference"] > 0) == ("better", True)
+
+
 def test_friedmans_test_waits_for_ten_tasks():
     for tasks, rows in ((9, 0), (10, 1)):
         names = tuple(f"t{k}" for k in range(tasks))

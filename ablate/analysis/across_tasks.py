@@ -6,18 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ablate.analysis.compared import is_paired
-from ablate.analysis.comparisons import BETTER, CONTROL, SAME, TOO_FEW, VARIANT, WORSE
+from ablate.analysis.compared import TOO_FEW, is_paired
 from ablate.analysis.dataframes import unique, where
+from ablate.analysis.learning import unlearned
 from ablate.analysis.registry import analysis
 from ablate.analysis.trials import MIN_TRIALS
+from ablate.analysis.verdicts import judge_family
 from ablate.definitions.study_results import StudyResults
-from ablate.statistics.families import adjust, adjust_outsider, correction_for
 from ablate.statistics.interval import mean_interval
-from ablate.statistics.levels import ALPHA
 from ablate.statistics.paired import sign_flips, signed_ranks
 from ablate.statistics.ranks import MIN_BLOCKS, critical_difference, friedman, mean_ranks
 
@@ -45,29 +43,33 @@ def across_tasks(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> p
         high: its upper end.
         mean_rank: among all variants, within the blocks that all have a score in; 1 is the best.
         p_mean: of sign flips of the standardised differences.
-        p: of their signed ranks, zeros by Pratt, which decides.
+        p: of their signed ranks, zeros by Pratt, which decides, also on the direction: a few large differences can
+            pull the mean to the other side of zero.
         correction: what guards the family: "Holm" for up to ten comparisons, else "Benjamini-Hochberg".
         p_adjusted: p after it.
-        verdict: "worse", "better" or "no significant difference" at the 5 % level; or "too few trials".
+        verdict: "worse", "better" or "no significant difference" at the 5 % level; "nothing learned", as in
+            `comparisons`, where not one trial on any task beats the baseline; or "too few trials".
     """
     blocks = _blocks(results, tables["scored_trials"])
     if len({task for task, _ in blocks.index}) < 2 or results.reference not in blocks or not is_paired(results):
         return pd.DataFrame(columns=_COLUMNS)
     names = [name for name in results.variant_order if name in blocks and name != results.reference]
     differences = [(blocks[name] - blocks[results.reference]).dropna().to_numpy() for name in names]
-    found = sign_flips([*differences, *map(signed_ranks, differences)])
+    ranked = [signed_ranks(d) for d in differences]
+    found = sign_flips([*differences, *ranked])
     whole = blocks.drop(columns=[name for name in results.controls if name in blocks]).dropna()
     ranks = dict(zip(whole.columns, mean_ranks(whole.to_numpy()), strict=True)) if len(whole) else {}
     rows: list[dict[str, Any]] = []
     tasks = {"reference": results.reference, "tasks": len(set(blocks.index.get_level_values("task")))}
     for k, (name, d) in enumerate(zip(names, differences, strict=True)):
-        row = {"variant": name, **tasks, "role": CONTROL if name in results.controls else VARIANT, "n": len(d)}
-        row |= {"mean_rank": ranks.get(name, math.nan), "verdict": TOO_FEW}
+        row = {"variant": name, **tasks, "n": len(d), "verdict": TOO_FEW, "p": math.nan}
+        row["mean_rank"] = ranks.get(name, math.nan)
         if len(d) >= MIN_TRIALS:
-            row |= mean_interval(d)._asdict() | {"p_mean": found[k], "p": found[len(names) + k], "verdict": SAME}
-            row["difference"] = row.pop("value")
+            row |= mean_interval(d)._asdict() | {"p_mean": found[k], "p": found[len(names) + k]}
+            row |= {"difference": row.pop("value"), "direction": float(ranked[k].sum())}
         rows.append(row)
-    return pd.DataFrame(_judged(rows), columns=_COLUMNS)
+    nothing = set.intersection(*(unlearned(results, tables["scored_trials"], task) for task in results.task_order))
+    return pd.DataFrame(judge_family(rows, results.controls, nothing), columns=_COLUMNS)
 
 
 @analysis("rank_tests")
@@ -108,16 +110,3 @@ def _mean_losses(results: StudyResults, scored: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(loss=table["score"] * results.signs(table))
     wide = table.pivot_table(index="task", columns="variant", values="loss")
     return wide.drop(columns=[name for name in results.controls if name in wide]).dropna(axis="columns")
-
-
-def _judged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    family = [float(row.get("p", math.nan)) for row in rows if row["role"] == VARIANT]
-    correction = correction_for(int(np.sum(~np.isnan(family))))
-    adjusted = iter(adjust(family, correction))
-    for row in rows:
-        mine = row["role"] == VARIANT
-        p = next(adjusted) if mine else adjust_outsider(float(row.get("p", math.nan)), family, correction)
-        row |= {"correction": correction, "p_adjusted": p}
-        if p < ALPHA:
-            row["verdict"] = WORSE if row["difference"] > 0 else BETTER
-    return rows

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.comparisons import SETS, compare
+from ablate.analysis.comparisons import compare
 from ablate.analysis.registry import analysis
+from ablate.analysis.verdicts import SETS
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics.families import holm
 from ablate.statistics.levels import ALPHA

@@ -12,19 +12,13 @@ from ablate.analysis.all_trials import compare_all_trials
 from ablate.analysis.best_trials import compare_best_trials
 from ablate.analysis.compared import NO_REFERENCE, NO_VARIANCE, NUMBERS, TOO_FEW, is_paired
 from ablate.analysis.confirmed import compare_confirmed
+from ablate.analysis.learning import trials_of, unlearned
 from ablate.analysis.registry import analysis
+from ablate.analysis.verdicts import SETS, judge_family
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics.equivalence import two_one_sided
-from ablate.statistics.families import adjust, adjust_outsider, correction_for
-from ablate.statistics.levels import ALPHA
 
-# Verdicts of a test; those of compared.py say why there is none.
-WORSE, BETTER, SAME = "worse", "better", "no significant difference"
-TESTED = (WORSE, BETTER, SAME)
 UNTESTED = (TOO_FEW, NO_REFERENCE, NO_VARIANCE)
-
-SETS = ("all", "best", "confirmed")  # which trials are compared
-VARIANT, CONTROL = "variant", "control"  # the roles of what is compared with the reference
 
 _COLUMNS = [
     *("task", "set", "variant", "reference", "role", "design", "n", "n_reference", *NUMBERS),
@@ -72,18 +66,19 @@ def comparisons(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd
         p_rank: that of the rank test beside it, which has no say in the verdict.
         correction: what guards the family: "Holm" for up to ten comparisons, else "Benjamini-Hochberg".
         p_adjusted: the p-value after it.
-        verdict: "worse", "better" or "no significant difference" at the 5 % level by `p_adjusted`; or why there is no
-            test: "too few trials", "reference missing", "no variance".
+        verdict: "worse", "better" or "no significant difference" at the 5 % level by `p_adjusted`; "nothing learned"
+            where not one of the variant's trials beats the baseline (see `learning`), unless the reference has learned
+            and is shown to be better; or why there is no test: "too few trials", "reference missing", "no variance".
         margin: the difference of no practical matter, in the task's unit, set before the study; empty where no baseline
             is known.
         p_equivalent: of two one-sided t-tests: small where the difference is shown to be within the margin.
-        equivalent: whether it is, at the 5 % level after the same correction.
+        equivalent: whether it is, at the 5 % level after the same correction; never where nothing was learned.
     """
     rows: list[dict[str, Any]] = []
     for task in results.task_order:
         for name in SETS:
             family = compare(results, tables, task, name, results.reference)
-            rows += judge(results, family, task, name)
+            rows += judge(results, tables, family, task, name)
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"equivalent": bool})
 
 
@@ -98,28 +93,14 @@ def compare(
     return compare_confirmed(results, tables["confirmation_trials"], task, reference)
 
 
-def judge(results: StudyResults, rows: list[dict[str, Any]], task: str, name: str) -> list[dict[str, Any]]:
+def judge(
+    results: StudyResults, tables: Mapping[str, pd.DataFrame], rows: list[dict[str, Any]], task: str, name: str
+) -> list[dict[str, Any]]:
     """The comparisons of one family with their correction and verdicts."""
-    outsiders = set(results.controls)
-    family = [row for row in rows if row["variant"] not in outsiders]
     margin = results.margins.get(task, math.nan)
     design = "paired" if is_paired(results) and name != "confirmed" else "independent"
-    correction = correction_for(sum(not math.isnan(row["p"]) for row in family))
     for row in rows:
-        row |= {"task": task, "set": name, "reference": results.reference, "design": design, "correction": correction}
-        row["role"] = CONTROL if row["variant"] in outsiders else VARIANT
-        row["margin"] = margin
+        row |= {"task": task, "set": name, "reference": results.reference, "design": design, "margin": margin}
         row["p_equivalent"] = two_one_sided(row["difference"], row["error"], row["df"], margin)
-    for kind in ("p", "p_equivalent"):
-        values = [float(row[kind]) for row in family]
-        for row, adjusted in zip(family, adjust(values, correction), strict=True):
-            row[f"{kind}_adjusted"] = adjusted
-        for row in rows:
-            if row["role"] == CONTROL:
-                row[f"{kind}_adjusted"] = adjust_outsider(float(row[kind]), values, correction)
-    for row in rows:
-        row["equivalent"] = row.pop("p_equivalent_adjusted") < ALPHA
-        if not math.isnan(row["p_adjusted"]):
-            worse = row["difference"] * results.sign(task) > 0
-            row["verdict"] = SAME if row["p_adjusted"] >= ALPHA else WORSE if worse else BETTER
-    return rows
+    nothing = unlearned(results, trials_of(results, tables, name), task)
+    return judge_family(rows, results.controls, nothing, results.sign(task))

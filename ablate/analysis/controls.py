@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ablate.analysis.comparisons import CONTROL, SETS, TESTED, VARIANT, compare
+from ablate.analysis.comparisons import compare
 from ablate.analysis.dataframes import groups, records, where
 from ablate.analysis.registry import analysis
+from ablate.analysis.verdicts import CONTROL, SETS, TESTED, VARIANT
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics.families import adjust_outsider, correction_for
 from ablate.statistics.interval import excluded_rate

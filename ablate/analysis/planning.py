@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ablate.analysis.compared import is_paired, pair
-from ablate.analysis.comparisons import TESTED, VARIANT
 from ablate.analysis.dataframes import groups, records, where
 from ablate.analysis.registry import analysis
+from ablate.analysis.verdicts import TESTED, VARIANT
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics.planning import detectable_difference, trials_needed
 

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from ablate.analysis.axes import places, sampled_axes
-from ablate.analysis.comparisons import TESTED, VARIANT, compare, judge
+from ablate.analysis.comparisons import compare, judge
 from ablate.analysis.dataframes import groups, records, where
 from ablate.analysis.registry import analysis
 from ablate.analysis.trials import by_validation, how_many_best
+from ablate.analysis.verdicts import BETTER, TESTED, VARIANT, WORSE
 from ablate.definitions.study_results import StudyResults
 
 EDGE = 0.1  # of a range, at either end
@@ -68,7 +69,7 @@ def subrange_comparisons(results: StudyResults, tables: Mapping[str, pd.DataFram
         for half, (low, high) in HALVES.items():
             part = {"scored_trials": scored.loc[(at >= low) & (at <= high)]}
             for task in results.task_order:
-                for row in judge(results, compare(results, part, task, "all", results.reference), task, "all"):
+                for row in judge(results, part, compare(results, part, task, "all", results.reference), task, "all"):
                     rows.append({**row, "axis": name, "half": half, "whole": whole.get((task, row["variant"]))})
     return pd.DataFrame(rows, columns=columns)
 
@@ -87,7 +88,7 @@ def range_dependence(results: StudyResults, tables: Mapping[str, pd.DataFrame]) 
     for row in records(tables["ranges"]):
         if row["edge"]:
             at_edge.setdefault((row["task"], row["variant"]), []).append(f"{row['axis']} {row['edge']}")
-    opposite = {"worse": "better", "better": "worse"}
+    opposite = {WORSE: BETTER, BETTER: WORSE}
     turned: dict[tuple[str, str], list[str]] = {}
     for row in records(tables["subrange_comparisons"]):
         if opposite.get(row["whole"]) == row["verdict"]:

@@ -20,6 +20,7 @@ from ablate.credentials import masked
 from ablate.errors import StorageError, UserError
 
 RENAMED_OPTIONS = {"--engine": "--backend"}
+MODES = ("dry_run", "list", "describe", "report_only", "verify", "compare")  # instead of a sweep
 NAMES_OPTIONS = ("--variants", "--tasks", "--redo")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_STORAGE, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -126,6 +127,9 @@ def make_parser() -> argparse.ArgumentParser:
     instead.add_argument(
         "--verify", nargs="+", metavar=("STUDY", "N"), help="train N random trials of a study again (5), and compare"
     )
+    instead.add_argument(
+        "--compare", nargs="+", metavar="STUDY", help="set studies side by side: names under results/, or their folders"
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="print the version")
     return parser
 
@@ -137,7 +141,7 @@ def _program() -> list[str]:
 
 def _run(options: argparse.Namespace, words: list[str]) -> int:
     given = vars(options)
-    modes = {name: given.pop(name, None) for name in ("dry_run", "list", "describe", "report_only", "verify")}
+    modes = {name: given.pop(name, None) for name in MODES}
     fresh, file = given.pop("fresh", False), given.pop("config", None)
     from ablate.plan.config_file import load_config, split_names
 
@@ -159,6 +163,8 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         return _report_only(config)
     if modes["verify"] is not None:
         return _verify(config, *modes["verify"])
+    if modes["compare"]:
+        return _compare(Path(config.results), modes["compare"])
     from ablate.plan.study_plan import make_plan
 
     plan = make_plan(config)
@@ -210,6 +216,18 @@ def _verify(config: Any, study: str, number: str = "5", *more: str) -> int:
         print(f"{wrong} of {len(found.trials)} trials are not what the study says, compared {how}")
         return EXIT_FAILED
     print(f"verified: {len(found.trials)} of the study's trials, trained again, agree with it {how}")
+    return 0
+
+
+def _compare(results: Path, names: list[str]) -> int:
+    from ablate.api.compare import compare
+
+    # A folder that is a study, or a name under results/; with commas or with spaces.
+    studies = [name for word in names for name in word.split(",") if name]
+    folders = [Path(name) if (Path(name) / "config.toml").exists() else results / name for name in studies]
+    output = results / f"compare-{'-'.join(folder.name for folder in folders)}"
+    compare(*folders, output=output)
+    print(f"comparison: {output / 'index.html'}")
     return 0
 
 

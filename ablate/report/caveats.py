@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ablate.analysis.comparisons import BETTER, CONTROL, TESTED, VARIANT, WORSE
 from ablate.analysis.dataframes import records, where
 from ablate.analysis.trials import MIN_TRIALS
+from ablate.analysis.verdicts import BETTER, CONTROL, TESTED, VARIANT, WORSE
 from ablate.definitions.study_results import StudyResults
 from ablate.statistics import selected
 from ablate.statistics.families import BENJAMINI_HOCHBERG, HOLM
@@ -105,14 +105,8 @@ def _budget(tables: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def _search(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What the length of training and the ranges of the search may have decided."""
+    """What the ranges of the search may have decided."""
     said = []
-    if short := [row for row in records(tables["training_length"]) if row["cut_short"]]:
-        named = ", ".join(f"{row['last']:.0%} on {row['task']}" for row in short)
-        said.append(
-            f"Training was cut short: the best epoch is the last one in {named} of the completed trials. A cell that "
-            "starts fast need not end ahead."
-        )
     hanging = [row for row in records(tables["range_dependence"]) if row["verdict"] in (WORSE, BETTER)]
     if hanging:
         named = ", ".join(f"{row['variant']} on {row['task']}" for row in hanging[:MANY])

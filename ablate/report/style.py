@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from ablate.analysis.comparisons import BETTER, CONTROL, SAME, WORSE
 from ablate.analysis.dataframes import records
+from ablate.analysis.verdicts import BETTER, CONTROL, NOTHING_LEARNED, SAME, WORSE
 
 WIDTH = 7.2  # inches: the text width of a two-column paper
 
@@ -33,6 +33,7 @@ VERDICT_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     BETTER: ("significantly better than {}", {"color": BLUE, "marker": "o"}),
     SAME: (SAME, {"color": BLACK, "marker": "o", "mfc": "white"}),
     CONTROL: ("control: {} itself, drawn anew", {"color": QUIET, "marker": "x"}),
+    NOTHING_LEARNED: (NOTHING_LEARNED, {"color": QUIET, "marker": "d", "mfc": "white"}),
     "": ("not tested", {"color": QUIET, "marker": "."}),
 }
 

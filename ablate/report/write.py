@@ -29,16 +29,16 @@ def write_report(results: StudyResults, folder: Path) -> Path:
     tables = AnalysisTables(results)
     for name, table in tables.items():
         text = table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
-        _write(folder / "tables" / f"{name}.csv", text.encode())
+        write_file(folder / "tables" / f"{name}.csv", text.encode())
     svgs = {}
     for figure in FIGURES:
         pictures = render_figure(figure(tables))
         svgs[figure.name] = pictures.pop("svg")
         for kind, picture in pictures.items():
-            _write(folder / "figures" / f"{figure.name}.{kind}", picture)
+            write_file(folder / "figures" / f"{figure.name}.{kind}", picture)
     page = folder / "index.html"
-    _write(folder / "gallery.html", render_gallery(results, tables).encode())
-    _write(page, render_page(results, tables, svgs).encode())
+    write_file(folder / "gallery.html", render_gallery(results, tables).encode())
+    write_file(page, render_page(results, tables, svgs).encode())
     return page
 
 
@@ -56,7 +56,8 @@ def render_figure(figure: Figure) -> dict[str, bytes]:
     return found
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, with the folders that it stands in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(content)

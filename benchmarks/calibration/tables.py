@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ablate.analysis import AnalysisTables
-from ablate.analysis.comparisons import BETTER, WORSE
 from ablate.analysis.dataframes import where
+from ablate.analysis.verdicts import BETTER, WORSE
 from ablate.definitions.study_results import StudyResults, TaskMetadata, VariantMetadata
 from benchmarks.calibration.laws import Study
 from benchmarks.calibration.procedures import FAMILY, Outcomes, judged

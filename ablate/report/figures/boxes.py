@@ -13,9 +13,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ablate.analysis.boxes import REFERENCE
-from ablate.analysis.comparisons import BETTER, SAME, WORSE
 from ablate.analysis.dataframes import records, unique, where
 from ablate.analysis.trials import MIN_TRIALS
+from ablate.analysis.verdicts import BETTER, SAME, WORSE
 from ablate.report import style
 from ablate.report.registry import figure
 from ablate.report.style import BLACK, QUIET, by_task, reference_of

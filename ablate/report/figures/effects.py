@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from ablate.analysis.comparisons import SETS, TESTED
 from ablate.analysis.dataframes import records, unique, where
+from ablate.analysis.verdicts import SETS, TESTED
 from ablate.report import style
 from ablate.report.registry import figure
 from ablate.report.style import QUIET, VERDICT_LOOKS, by_task, reference_of, verdict_look

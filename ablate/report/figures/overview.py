@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ablate.analysis.comparisons import BETTER, CONTROL, WORSE
 from ablate.analysis.dataframes import records, unique, where
+from ablate.analysis.verdicts import BETTER, CONTROL, WORSE
 from ablate.report import style
 from ablate.report.figures.effects import ACROSS, shown_sets, sorted_variants
 from ablate.report.formatting import SET_NAMES, signed

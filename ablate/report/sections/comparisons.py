@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.comparisons import SETS, TESTED
 from ablate.analysis.dataframes import records, unique, where
+from ablate.analysis.verdicts import SETS, TESTED
 from ablate.definitions.study_results import StudyResults
 from ablate.report.formatting import SET_NAMES, by_task
+from ablate.report.marks import legend, range_marks
 from ablate.report.registry import section
 
 HYPOTHESES = {
@@ -21,7 +22,10 @@ HYPOTHESES = {
 
 
 @section(
-    "comparisons", "Comparison with {reference}", position=30, tables=("boxes", "comparisons", "across_tasks", "tasks")
+    "comparisons",
+    "Comparison with {reference}",
+    position=30,
+    tables=("boxes", "comparisons", "across_tasks", "tasks", "range_dependence"),
 )
 def comparisons(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
     tasks = unique(tables["boxes"], "task")
@@ -36,6 +40,8 @@ def comparisons(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> di
         "hypotheses": HYPOTHESES,
         "verdicts": _verdicts(results, table, tasks, list(sets)),
         "comparisons": by_task(pd.concat([where(table, set=name) for name in sets])),
+        "marks": range_marks(tables),
+        "legend": legend(results.reference),
         "across": {row["variant"]: row for row in records(tables["across_tasks"])},
     }
 

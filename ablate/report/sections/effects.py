@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.comparisons import TESTED
 from ablate.analysis.dataframes import unique, where
+from ablate.analysis.verdicts import TESTED
 from ablate.definitions.study_results import StudyResults
 from ablate.report.registry import section
 

@@ -8,15 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.comparisons import BETTER, NO_REFERENCE, SAME, SETS, TESTED, TOO_FEW, UNTESTED, VARIANT, WORSE
+from ablate.analysis.compared import NO_REFERENCE, TOO_FEW
+from ablate.analysis.comparisons import UNTESTED
 from ablate.analysis.dataframes import records, unique, where
 from ablate.analysis.trials import MIN_TRIALS
+from ablate.analysis.verdicts import BETTER, NOTHING_LEARNED, SAME, SETS, TESTED, VARIANT, WORSE
 from ablate.definitions.study_results import StudyResults
+from ablate.report.answer import MANY, answer
 from ablate.report.caveats import caveats
 from ablate.report.formatting import decimals, number, places, probability, signed, significant, span
+from ablate.report.marks import legend, range_marks
 from ablate.report.registry import section
-
-MANY = 12  # more names than these are counted, not listed
 
 
 @section(
@@ -26,15 +28,32 @@ MANY = 12  # more names than these are counted, not listed
     tables=(
         *("trial_counts", "boxes", "comparisons", "planning", "summary", "trial_subsets", "confirmation_trials"),
         *("across_tasks", "rank_tests", "best_sets", "control_rates", "training_length"),
-        "range_dependence",
+        *("range_dependence", "learning"),
     ),
 )
 def sentences(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     return {
         "trials_so_far": trials_so_far(results, tables),
+        "answer": answer(results, tables),
+        "units": units(results, tables),
+        "tuning": [],
         "findings": findings(results, tables),
         "caveats": caveats(results, tables),
     }
+
+
+def units(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> str:
+    """How to read the numbers of the answer."""
+    tested = [row for row in records(where(tables["comparisons"], role=VARIANT)) if row["verdict"] in TESTED]
+    if not tested:
+        return ""
+    named = ", ".join(f"{results.task(task).metric} on {task}" for task in dict.fromkeys(row["task"] for row in tested))
+    text = (
+        f"Differences of the mean test score from that of {results.reference} at settings drawn at random, in {named}, "
+        "with 95 % intervals; told at the 5 % level after correction. Where a task is not named no difference was "
+        "shown, which is not equality."
+    )
+    return f"{text} {legend(results.reference)}" if range_marks(tables) else text
 
 
 def trials_so_far(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> str:
@@ -65,6 +84,11 @@ def findings(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[
     """What was found across the tasks, then for each task with a score: a heading and sentences."""
     found = [("Across the tasks", _across(results, tables))] if len(tables["across_tasks"]) else []
     for task in unique(tables["boxes"], "task"):
+        learning = where(tables["learning"], task=task, set="all")
+        if len(learning) and learning["nothing_learned"].all():
+            name, n = results.task(task).baseline_name, int(learning["n"].to_numpy().sum())
+            found.append((task, [f"Nothing was learned: not one of {n:,} trials beats the {name}."]))
+            continue
         tests = [_tests(results, tables, task, name) for name in SETS]
         best = [_best_set(tables, task, name) for name in SETS]
         found.append((task, [text for text in (*tests, *best) if text] + _best(results, tables, task)))
@@ -74,7 +98,7 @@ def findings(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[
 def _tests(results: StudyResults, tables: Mapping[str, pd.DataFrame], task: str, name: str) -> str:
     """The verdicts of one set; empty where it is not the set of all trials and nothing in it was tested."""
     rows = records(where(tables["comparisons"], task=task, set=name, role=VARIANT))
-    tested = any(row["verdict"] in TESTED for row in rows)
+    tested = any(row["verdict"] in (*TESTED, NOTHING_LEARNED) for row in rows)
     if not tested and name != "all":
         return ""
     text = f"{_QUESTIONS[name]}: "
@@ -84,7 +108,7 @@ def _tests(results: StudyResults, tables: Mapping[str, pd.DataFrame], task: str,
         return text + f"the reference {results.reference} has no score, so nothing was tested."
     if not tested and all(row["verdict"] == TOO_FEW for row in rows):
         return text + f"too few for a test, which needs {MIN_TRIALS} scored trials in each group."
-    said = _verdicts(results.reference, rows)
+    said = _verdicts(results.reference, rows, range_marks(tables))
     if equal := [row["variant"] for row in rows if row["equivalent"]]:
         margin = number(rows[0]["margin"], significant(rows[0]["margin"]))
         unit = results.task(task).metric
@@ -107,24 +131,32 @@ def _numbers(rows: list[dict[str, Any]]) -> str:
     return f"{numbers} {'pairs' if rows[0]['design'] == 'paired' and rows[0]['set'] == 'all' else 'trials a variant'}"
 
 
-def _verdicts(reference: str, rows: list[dict[str, Any]]) -> list[str]:
-    by_verdict = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in (*TESTED, *UNTESTED)}
+def _verdicts(reference: str, rows: list[dict[str, Any]], marks: Mapping[tuple[str, str], str]) -> list[str]:
+    by_verdict: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_verdict.setdefault(row["verdict"], []).append(row)
     said = []
     for verdict in (WORSE, BETTER):
-        if named := [_difference(row) for row in by_verdict[verdict]]:
+        if named := [_difference(row, marks) for row in by_verdict.get(verdict, [])]:
             said.append(f"significantly {verdict} than {reference}: {', '.join(named)}")
-    if same := [row["variant"] for row in by_verdict[SAME]]:
+    if same := [row["variant"] for row in by_verdict.get(SAME, [])]:
         named = ", ".join(same) if len(same) <= MANY else f"the other {len(same)}" if said else f"all {len(same)}"
         said.append(f"no significant difference from {reference}: {named}")
+    if nothing := [row["variant"] for row in by_verdict.get(NOTHING_LEARNED, [])]:
+        said.append(f"nothing learned, so nothing to compare: {_counted(nothing)}")
     for verdict in UNTESTED:
-        if untested := [row["variant"] for row in by_verdict[verdict]]:
-            named = ", ".join(untested) if len(untested) <= MANY else f"{len(untested)} variants"
-            said.append(f"not tested ({verdict}): {named}")
+        if untested := [row["variant"] for row in by_verdict.get(verdict, [])]:
+            said.append(f"not tested ({verdict}): {_counted(untested)}")
     return said
 
 
-def _difference(row: dict[str, Any]) -> str:
-    return f"{row['variant']} ({signed(row['difference'], places(row))}, p {probability(row['p_adjusted'])})"
+def _counted(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= MANY else f"{len(names)} variants"
+
+
+def _difference(row: dict[str, Any], marks: Mapping[tuple[str, str], str]) -> str:
+    mark = marks.get((row.get("task", ""), row["variant"]), "")
+    return f"{row['variant']}{mark} ({signed(row['difference'], places(row))}, p {probability(row['p_adjusted'])})"
 
 
 def _across(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -133,7 +165,7 @@ def _across(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[s
         return []
     numbers, tasks = span([row["n"] for row in rows]), rows[0]["tasks"]
     text = f"Over the {numbers} draws of the {tasks} tasks, in standard deviations of {results.reference}’s scores "
-    said = [text + f"(above zero is worse): {'; '.join(_verdicts(results.reference, rows))}."]
+    said = [text + f"(above zero is worse): {'; '.join(_verdicts(results.reference, rows, range_marks(tables)))}."]
     for row in records(tables["rank_tests"]):
         said.append(
             f"Friedman’s test over the {row['tasks']} tasks: p {probability(row['p'])}; two mean ranks differ at the "
