@@ -44,7 +44,16 @@ def render_page(results: StudyResults, tables: Mapping[str, pd.DataFrame], svgs:
     """The page: the registered sections by their position. `svgs` holds the figures by name."""
     addresses = {name: f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}" for name, svg in svgs.items()}
     sections = render_sections(results, tables, addresses)
-    return environment().get_template("page.html").render(results=results, tasks=results.task_order, sections=sections)
+    return environment().get_template("page.html").render(results=results, lead=lead(results), sections=sections)
+
+
+def lead(results: StudyResults) -> str:
+    """What the study is, in a line under its name."""
+    variants, tasks, trials = len(results.variants), len(results.task_order), results.expected_trials
+    return (
+        f"{variants} variant{'s' * (variants != 1)}, {tasks} task{'s' * (tasks != 1)}, "
+        f"{trials} trial{'s' * (trials != 1)} planned for each; reference {results.reference}."
+    )
 
 
 def render_sections(
