@@ -1,4 +1,4 @@
-"""Write a study's report: the page, the gallery, the figures as PDF and PNG, and the tables behind them."""
+"""Write a study's report: page, PDF, gallery, the figures as PDF and PNG, the tables behind them as CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from ablate.analysis import AnalysisTables
 from ablate.definitions.study_results import StudyResults
 from ablate.report.gallery import render_gallery
+from ablate.report.latex import latex_table
 from ablate.report.page import render_page
+from ablate.report.pdf import render_pdf
 from ablate.report.registry import FIGURES
 from ablate.report.style import theme
 
@@ -30,12 +32,18 @@ def write_report(results: StudyResults, folder: Path) -> Path:
     for name, table in tables.items():
         text = table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
         _write(folder / "tables" / f"{name}.csv", text.encode())
-    svgs = {}
+        latex, latex_file = latex_table(name, table, results), folder / "tables" / f"{name}.tex"
+        if latex is None:
+            latex_file.unlink(missing_ok=True)  # of an earlier report, when the table was shorter
+        else:
+            _write(latex_file, latex.encode())
+    svgs, pdfs = {}, {}
     for figure in FIGURES:
         pictures = render_figure(figure(tables))
-        svgs[figure.name] = pictures.pop("svg")
+        svgs[figure.name], pdfs[figure.name] = pictures.pop("svg"), pictures["pdf"]
         for kind, picture in pictures.items():
             _write(folder / "figures" / f"{figure.name}.{kind}", picture)
+    _write(folder / "report.pdf", render_pdf(results, tables, pdfs))
     page = folder / "index.html"
     _write(folder / "gallery.html", render_gallery(results, tables).encode())
     _write(page, render_page(results, tables, svgs).encode())
