@@ -159,7 +159,9 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
 
     failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]), redo=redo)
     if failed:
-        print(f"{failed} trials failed; see {config.folder}/failures. To try them again: {masked(_resume_command(words))}")
+        print(
+            f"{failed} trials failed; see {config.folder}/failures. To try them again: {masked(_resume_command(words))}"
+        )
     if not config.tracking_uri:
         print(f"MLflow: mlflow ui --backend-store-uri sqlite:///{config.results}/mlflow.db")
     return EXIT_FAILED if failed else 0

@@ -1,4 +1,4 @@
-"""The tables of a report as LaTeX: booktabs, numbers rounded as on the page, the unit of scores over each task's rows."""
+"""The tables of a report as LaTeX: booktabs, numbers rounded as on the page, units over the rows of each task."""
 
 from __future__ import annotations
 
@@ -87,7 +87,14 @@ def escaped(text: str) -> str:
 def _environment(shape: str, caption: str, heading: str, lines: list[str]) -> Iterator[str]:
     yield r"% \usepackage{booktabs,longtable}"
     if len(lines) > LONG:
-        yield from (f"\\begin{{longtable}}{{{shape}}}", caption + r" \\", r"\toprule", heading, r"\midrule", r"\endhead")
+        yield from (
+            f"\\begin{{longtable}}{{{shape}}}",
+            caption + r" \\",
+            r"\toprule",
+            heading,
+            r"\midrule",
+            r"\endhead",
+        )
         yield from (r"\bottomrule", r"\endlastfoot", *lines, r"\end{longtable}")
     else:
         yield from (r"\begin{table}", r"\centering", caption, f"\\begin{{tabular}}{{{shape}}}", r"\toprule", heading)
