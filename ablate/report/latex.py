@@ -66,8 +66,8 @@ def latex_table(name: str, table: pd.DataFrame, results: StudyResults) -> str | 
     heading = " & ".join(escaped(column.replace("_", " ")) for column in columns) + r" \\"
     lines: list[str] = []
     for task in unique(table, "task") if grouped else [None]:
-        rows = where(table, task=task) if grouped else table
-        if grouped:
+        rows = table if task is None else where(table, task=task)
+        if task is not None:
             unit = f"{task}, scores in {results.task(task).metric}"
             lines += [r"\midrule"] * bool(lines) + [f"\\multicolumn{{{len(columns)}}}{{l}}{{{escaped(unit)}}} \\\\"]
         formats = [_format(rows, column) for column in columns]

@@ -46,7 +46,7 @@ def render_pdf(results: StudyResults, tables: Mapping[str, pd.DataFrame], pdfs: 
         source = files("ablate.report").joinpath("report.typ").read_text(encoding="utf-8")
         (folder / "report.typ").write_text(source, encoding="utf-8")
         # Typst's own fonts, and for what these lack the one that the figures have: the same pages on every machine.
-        fonts = [str(Path(mpl.get_data_path()) / "fonts" / "ttf")]
+        fonts: list[Any] = [str(Path(mpl.get_data_path()) / "fonts" / "ttf")]
         return typst.compile(folder / "report.typ", root=folder, font_paths=fonts, ignore_system_fonts=True)
 
 

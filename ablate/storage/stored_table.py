@@ -138,10 +138,13 @@ class StoredTable:
 
     def _is_odd(self, table: pd.DataFrame) -> bool:
         """Whether there are words that their column does not know, or rows without a name."""
-        there = [column for column in self._columns if column.name in table and column.dtype == "str"]
-        return any(column.choices and not table[column.name].isin(column.choices).all() for column in there) or any(
-            column.required and table[column.name].isna().any() for column in there
-        )
+        for column in self._columns:
+            if column.dtype == "str" and column.name in table:
+                words = set(table[column.name].unique())
+                unnamed = column.required and any(word != word for word in words)
+                if unnamed or (column.choices and words - set(column.choices)):
+                    return True
+        return False
 
     def _typed(self, table: pd.DataFrame) -> pd.DataFrame:
         """Every column with its type; one that a file of an older version lacks is empty."""
