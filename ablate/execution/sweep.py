@@ -157,10 +157,10 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
     try:
         if config.reference:
             folder.write_metadata({**folder.metadata(), "reference": _reference_there(folder, config.reference)})
-        report = report_study(folder)
         # Where the trackers are and which trials MLflow has is this command's; what they show is the study's own.
         here = {key: getattr(config, key) for key in ("tracking_uri", "log_trials", "storage")}
         config = replace(folder.config(), **here)
+        report = report_study(folder)
         trackers = BackgroundTrackers(folder, config, print)
         trackers.repair(folder.tables.rows())
         trackers.close(report.parent)
