@@ -22,6 +22,7 @@ from ablate.definitions.study_results import StudyResults, VariantMetadata
 from ablate.report import FIGURES, SECTIONS, figure, section, write_report
 from ablate.report.formatting import SET_NAMES, decimals, duration, number, places, probability, scientific, signed
 from ablate.report.gallery import render_gallery
+from ablate.report.latex import latex_table
 from ablate.report.page import render_page
 from ablate.report.style import BLUE, VERMILLION
 from ablate.report.typesetting import typeset
@@ -106,17 +107,21 @@ def page_of(results: StudyResults) -> str:
 # The files
 
 
-def test_the_report_is_one_page_a_gallery_and_a_file_for_each_table_and_figure(report):
+def test_the_report_is_a_page_a_pdf_a_gallery_and_files_for_each_table_and_figure(report):
     found = {str(path.relative_to(report.folder)) for path in report.folder.rglob("*") if path.is_file()}
     figures = {f"figures/{entry.name}.{kind}" for entry in FIGURES for kind in ("pdf", "png")}
-    assert found == {"index.html", "gallery.html", *figures, *(f"tables/{name}.csv" for name in report.tables)}
+    tables = {f"tables/{name}.csv" for name in report.tables}
+    tables |= {
+        f"tables/{name}.tex" for name, table in report.tables.items() if latex_table(name, table, report.results)
+    }
+    assert found == {"index.html", "report.pdf", "gallery.html", *figures, *tables}
 
 
-def test_the_page_loads_nothing_and_leads_only_to_its_gallery(report):
+def test_the_page_loads_nothing_and_leads_only_to_what_is_there(report):
     page, gallery = Page(report.text), Page(report.gallery)
     assert len(page.loads) == len(NO_FIGURES)
     assert all(address.startswith("data:image/svg+xml;base64,") for address in page.loads)
-    assert set(page.links) == {"gallery.html"}
+    assert all(link in page.places if link[0] == "#" else (report.folder / link).is_file() for link in page.links)
     assert set(gallery.loads) <= gallery.places  # outlines that the page itself defines
     assert set(gallery.links) <= {"index.html", *gallery.places}
 
@@ -241,10 +246,14 @@ def test_the_page_shows_what_the_best_trials_wrote_and_how_the_study_was_made(re
         assert text in report.text
 
 
-def test_figures_are_numbered_in_the_order_of_the_page(report):
-    count = report.text.count("<h2>Figure ")
-    places = [report.text.index(f"<h2>Figure {k}: ") for k in range(1, count + 1)]
-    assert places == sorted(places) and count == report.text.count("<img ")
+def test_sections_and_figures_are_numbered_and_the_contents_lead_to_them(report):
+    titles = re.findall(r'<section id="(\w+)">\n<h2><span class="number">(\d+)</span> (.*?)</h2>', report.text)
+    assert [int(number) for _, number, _ in titles] == list(range(1, len(titles) + 1))
+    entries = re.findall(r'<li><a href="#(\w+)">(.*?)</a>', report.text)
+    assert entries == [(name, title) for name, _, title in titles] and len(entries) > 10
+    captions = re.findall(r'<figcaption id="figure-(\d+)"><strong>Figure (\d+)\.</strong>', report.text)
+    assert captions == [(str(k), str(k)) for k in range(1, len(FIGURES) + 1)]
+    assert entries[0][0] == "findings"  # the answer comes first
 
 
 def test_the_gallery_shows_equations_and_marks_what_a_variant_changes(report):
@@ -434,7 +443,7 @@ def test_a_section_of_ones_own_has_its_place_and_its_figure_a_number(report, mon
         position=35,
         tables=("boxes",),
         figure="sizes",
-        template='<img src="{{ figure }}" alt="{{ largest }}">',
+        template='<figure><img src="{{ figure }}" alt="{{ largest }}"><figcaption>Sizes.</figcaption></figure>',
     )
     def of_sizes(results, tables):
         return {"largest": tables["boxes"]["parameters"].max()} if len(tables["boxes"]) else None
@@ -442,8 +451,10 @@ def test_a_section_of_ones_own_has_its_place_and_its_figure_a_number(report, mon
     check_figure("sizes")
     check_section("sizes")
     text = render_page(report.results, report.tables, {**NO_FIGURES, "sizes": b"<svg/>"})
-    for heading in ("3: test scores", "4: how large they are next to V", "5: how the best trials learnt"):
-        assert text.count(f"<h2>Figure {heading}</h2>") == 1
+    assert '<h2><span class="number">5</span> How large they are next to V</h2>' in text
+    assert [text.count(f"<strong>Figure {k}.</strong>{after}") for k, after in ((2, ""), (3, " Sizes."), (5, ""))] == [
+        1
+    ] * 3
     with pytest.raises(KeyError):  # what it does not name, it does not see
         FIGURES["sizes"].draw({})
 

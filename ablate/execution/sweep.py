@@ -181,10 +181,10 @@ def _rebuild(folder: StudyFolder, config: Config) -> None:
     """Rebuild a study whose folder this process has locked."""
     if config.reference:
         folder.write_metadata({**folder.metadata(), "reference": _reference_there(folder, config.reference)})
-    report = report_study(folder)
     # Where the trackers are and which trials MLflow has is this command's; what they show is the study's own.
     here = {key: getattr(config, key) for key in ("tracking_uri", "log_trials", "storage")}
     config = replace(folder.config(), **here)
+    report = report_study(folder)
     trackers = BackgroundTrackers(folder, config, print)
     try:
         trackers.repair(folder.tables.rows())

@@ -86,11 +86,10 @@ def section(
 
     Args:
         name: the section's name.
-        title: its heading; `{reference}` in it becomes the name of the reference. A section with a figure has the
-            figure's number before it.
+        title: its heading; `{reference}` in it becomes the name of the reference.
         position: where on the page it stands: sections are sorted by it.
         tables: the names of the analyses whose tables it prints.
-        figure: the name of the figure that it shows.
+        figure: the name of the figure that it shows; the figure's number goes before what its <figcaption> says.
         template: Jinja text; if None, that of the .html file beside the Python file, of the same name.
 
     Raises:

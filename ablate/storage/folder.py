@@ -21,6 +21,7 @@ from ablate.errors import UserError
 from ablate.files import replacing
 from ablate.plan.config import DEFAULT_REFERENCE, Config
 from ablate.plan.config_file import load_study_config
+from ablate.storage.columns import read_utf8
 from ablate.storage.tables import StudyTables
 
 SHOWN = 8  # studies that are named where one is missing
@@ -74,6 +75,19 @@ class StudyFolder:
             ) from None
         except OSError as error:
             raise UserError(f"results folder {self.results} cannot be written: {error.strerror or error}") from None
+        self._refuse_links()
+
+    def _refuse_links(self) -> None:
+        """Write through no link: a study from a stranger may hold one to any place. The folder itself may be a link."""
+        for folder, folders, files in os.walk(self.path):
+            for name in (*folders, *files):
+                link = Path(folder) / name
+                if link.is_symlink():
+                    self.unlock()
+                    raise UserError(
+                        f"{link} is a link, to {link.readlink()}: a study's files stand in its folder; put the file itself "
+                        "there, or delete the link"
+                    )
 
     def unlock(self) -> None:
         self._lock.release()
@@ -123,10 +137,14 @@ class StudyFolder:
             )
 
     def metadata(self) -> dict[str, Any]:
-        """What the tables cannot hold: the data, the variants, the environment."""
+        """What the tables cannot hold: the data, the variants, the environment.
+
+        Raises:
+            UserError: the file is damaged; the message names the line where there is one.
+        """
         for file in (self.metadata_file, self.path / OLD_METADATA_FILE):
             if file.exists():
-                return json.loads(masked(file.read_text(encoding="utf-8")))  # an older version may have kept some
+                return _read_metadata(file)
         return {}
 
     def write_metadata(self, metadata: dict[str, Any]) -> None:
@@ -170,6 +188,24 @@ class StudyFolder:
 def sqlite_address(file: Path) -> str:
     """The address of a SQLite database as MLflow reads it: it takes `%20` for a space, and `?` for the end."""
     return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
+
+
+def _read_metadata(file: Path) -> dict[str, Any]:
+    fix = "put the file back from a copy"
+    try:
+        found = json.loads(masked(read_utf8(file)))  # an older version may have kept passwords
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file}, line {error.lineno}: {error.msg}; {fix}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{file} is no JSON object; {fix}")
+    for key, kind in (("expected", int), ("reference", str), ("configuration", dict), ("environment", dict)):
+        if not isinstance(found.get(key, kind()), kind):
+            raise UserError(f"{file}: {key!r} is {found[key]!r}, of the wrong kind; {fix}")
+    for key in ("tasks", "variants"):
+        entries = found.get(key, {})
+        if not isinstance(entries, dict) or not all(isinstance(e, dict) and "name" in e for e in entries.values()):
+            raise UserError(f"{file}: {key!r} does not hold objects with a name; {fix}")
+    return found
 
 
 def write_text(file: Path, text: str) -> None:

@@ -13,22 +13,15 @@ import csv
 import io
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ablate.errors import UserError
+from ablate.storage.columns import Column, check_heading, check_rows, read_utf8
+
 ROWS_PER_PART = 1_000_000  # rows of a tail that move into a part: some 60 MB of curves
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: part of the contract with whoever reads the file."""
-
-    name: str
-    dtype: str  # pandas' name
-    meaning: str  # with the unit
 
 
 class StoredTable:
@@ -53,15 +46,25 @@ class StoredTable:
         self.file = file
         self.parts_folder = file.with_suffix("")
         self.names = [column.name for column in columns]
+        self._columns = list(columns)
         self._dtypes: dict[str, Any] = {column.name: column.dtype for column in columns}
         self._key = list(key)
         self._renamed = renamed or {}
         self._seal_rows = ROWS_PER_PART if rows_per_part is None else rows_per_part
 
     def read(self) -> pd.DataFrame:
-        """Every row, the last of each key, in the order of writing; without what a kill has left half-written."""
-        parts = [self._typed(pd.read_parquet(part)) for part in self._parts()]
+        """Every row, the last of each key, in the order of writing; without what a kill has left half-written.
+
+        Raises:
+            UserError: the table is damaged; the message names the file and the line.
+        """
+        parts = [self._typed(_read_part(part)) for part in self._parts()]
         return self._last_of_each(pd.concat([*parts, self._read_tail()]) if parts else self._read_tail())
+
+    @property
+    def is_started(self) -> bool:
+        """Whether anything was ever written to it, be it headings."""
+        return bool(self._parts()) or (self.file.exists() and self.file.stat().st_size > 0)
 
     def append(self, rows: list[list[Any]]) -> None:
         """Add whole rows with one write, so that no reader and no kill sees less than a row; all of them, or none.
@@ -102,7 +105,7 @@ class StoredTable:
         A part stays even when it is left empty, since the next one is numbered by how many there are.
         """
         for part in self._parts():  # before the tail, whose rows count where a key is in both
-            rows = pd.read_parquet(part)
+            rows = _read_part(part)
             kept = _without(rows, column, values)
             if len(kept) < len(rows):
                 self._write_part(part, kept)
@@ -129,14 +132,33 @@ class StoredTable:
         return sorted(self.parts_folder.glob("part-*.parquet"))
 
     def _read_tail(self) -> pd.DataFrame:
-        text = self.file.read_text(encoding="utf-8") if self.file.exists() else ""
+        text = read_utf8(self.file)
         whole = text[: text.rfind("\n") + 1]  # a kill may have left the start of a row behind
         if not whole:
             return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in self._dtypes.items()})
+        names = whole.partition("\n")[0].split(",")
+        check_heading(self.file, [self._renamed.get(name, name) for name in names], self._columns)
         old_names = {new: old for old, new in self._renamed.items()}
         dtypes: Any = self._dtypes | {old_names[name]: self._dtypes[name] for name in old_names}
-        table = pd.read_csv(io.StringIO(whole), dtype=dtypes, keep_default_na=False, na_values=[""])
+        try:
+            table = pd.read_csv(io.StringIO(whole), dtype=dtypes, keep_default_na=False, na_values=[""])
+        except (TypeError, ValueError) as error:
+            check_rows(self.file, whole, self._columns)
+            raise UserError(f"{self.file} cannot be read: {' '.join(str(error).split())}") from None
+        # Going through the rows one by one takes long, and pandas takes a row that is cut for one with empty cells.
+        if '"' in whole or whole.count(",") != whole.count("\n") * (len(names) - 1) or self._is_odd(table):
+            check_rows(self.file, whole, self._columns)
         return self._typed(table.rename(columns=self._renamed))
+
+    def _is_odd(self, table: pd.DataFrame) -> bool:
+        """Whether there are words that their column does not know, or rows without a name."""
+        for column in self._columns:
+            if column.dtype == "str" and column.name in table:
+                words = set(table[column.name].unique())
+                unnamed = column.required and any(word != word for word in words)
+                if unnamed or (column.choices and words - set(column.choices)):
+                    return True
+        return False
 
     def _typed(self, table: pd.DataFrame) -> pd.DataFrame:
         """Every column with its type; one that a file of an older version lacks is empty."""
@@ -154,6 +176,14 @@ class StoredTable:
         temporary.write_text(text, encoding="utf-8", newline="")
         _sync(temporary)
         temporary.replace(self.file)
+
+
+def _read_part(part: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(part)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{part} cannot be read: {reason}; put the file back from a copy") from None
 
 
 def _without(table: pd.DataFrame, column: str, values: Collection[str]) -> pd.DataFrame:

@@ -16,29 +16,45 @@ from typing import Any
 
 import pandas as pd
 
+from ablate.errors import UserError
 from ablate.plan.random_streams import TrialId
-from ablate.storage.stored_table import Column, StoredTable, plain_rows
+from ablate.storage.columns import Column
+from ablate.storage.stored_table import StoredTable, plain_rows
 
 KEY = ["task", "variant", "index"]
 REPLICATE_KEY = [*KEY, "purpose", "replicate"]
 
 _KEY_COLUMNS = (
-    Column("task", "str", "the task's name"),
-    Column("variant", "str", "the variant's name"),
-    Column("index", "int64", "0 for the first draw of the search"),
+    Column("task", "str", "the task's name", required=True),
+    Column("variant", "str", "the variant's name", required=True),
+    Column("index", "int64", "0 for the first draw of the search", required=True),
 )
 TRIAL_COLUMNS = (
     *_KEY_COLUMNS,
     Column(
-        "state", "str", "completed, diverged (no validation score was finite) or failed (an exception, a killed worker)"
+        "state",
+        "str",
+        "completed, diverged (no validation score was finite) or failed (an exception, a killed worker)",
+        choices=("completed", "diverged", "failed"),
+        required=True,
     ),
     Column("hidden_size", "Int64", "units of a layer"),
     Column("drawn_size", "Int64", "units that were drawn, where `match` says how many a layer has instead; else empty"),
     Column("learning_rate", "float64", "of the optimiser, as drawn; sgd multiplies it by (1 - momentum)"),
     Column("momentum", "float64", "of the optimiser, as drawn"),
     Column("input_noise", "float64", "standard deviation of the noise on the inputs"),
-    Column("validation", "float64", "validation score at the best epoch, in the task's unit; empty if diverged"),
-    Column("test", "float64", "test score at the best epoch by validation, in the task's unit; empty if not finite"),
+    Column(
+        "validation",
+        "float64",
+        "validation score at the best epoch, in the task's unit; empty if diverged",
+        required=True,
+    ),
+    Column(
+        "test",
+        "float64",
+        "test score at the best epoch by validation, in the task's unit; empty if not finite",
+        required=True,
+    ),
     Column("best_epoch", "Int64", "the epoch with the best validation score, from 1"),
     Column("epochs", "Int64", "epochs that were run"),
     Column(
@@ -53,17 +69,24 @@ TRIAL_COLUMNS = (
 )
 CURVE_COLUMNS = (
     *_KEY_COLUMNS,
-    Column("epoch", "int64", "from 1"),
+    Column("epoch", "int64", "from 1", required=True),
     Column("train", "float64", "mean training score of the epoch's updates, in the task's unit"),
     Column("validation", "float64", "validation score after the epoch, in the task's unit"),
 )
-SAMPLE_COLUMNS = (*_KEY_COLUMNS, Column("sample", "str", "a text that the network wrote, as a Python literal"))
+SAMPLE_COLUMNS = (
+    *_KEY_COLUMNS,
+    Column("sample", "str", "a text that the network wrote, as a Python literal", required=True),
+)
 REPLICATE_COLUMNS = (
     *_KEY_COLUMNS,
     Column(
-        "purpose", "str", "control (of the reference, at every index) or confirmation (of a variant's best setting)"
+        "purpose",
+        "str",
+        "control (of the reference, at every index) or confirmation (of a variant's best setting)",
+        choices=("control", "confirmation"),
+        required=True,
     ),
-    Column("replicate", "int64", "from 1, for each purpose"),
+    Column("replicate", "int64", "from 1, for each purpose", required=True),
     *TRIAL_COLUMNS[len(_KEY_COLUMNS) :],
 )
 
@@ -98,13 +121,32 @@ class StudyTables:
         return self._replicates.read()
 
     def curves(self) -> pd.DataFrame:
-        """A row an epoch, of the trials in the table and of no others."""
-        return self._curves.read().merge(self.trials()[KEY], on=KEY, how="inner").reset_index(drop=True)
+        """A row an epoch, of the trials in the table and of no others.
+
+        Raises:
+            UserError: the table of trials has been lost.
+        """
+        curves = self._curves.read()
+        # A kill leaves the curve of one trial without its row, never those of two.
+        if not self._trials.is_started and (lost := len(curves[KEY].drop_duplicates())) > 1:
+            raise UserError(
+                f"{self._trials.file} is empty or gone, but there are curves of {lost} trials; put it back from a copy"
+            )
+        return curves.merge(self.trials()[KEY], on=KEY, how="inner").reset_index(drop=True)
 
     def samples(self) -> pd.DataFrame:
-        """What networks wrote, a row a trial."""
+        """What networks wrote, a row a trial.
+
+        Raises:
+            UserError: a text is no Python literal.
+        """
         table = self._samples.read()
-        return table.assign(sample=[ast.literal_eval(literal) for literal in table["sample"]])
+        try:
+            return table.assign(sample=[ast.literal_eval(literal) for literal in table["sample"]])
+        except (ValueError, SyntaxError):
+            raise UserError(
+                f"{self._samples.file} holds a text that is no Python literal; put it back or delete it"
+            ) from None
 
     def trial_rows(self) -> list[dict[str, Any]]:
         """Every trial, then every replicate, as a row of plain Python values, None for what is empty."""
