@@ -18,6 +18,7 @@ ROOMS = (
         "errors",
         "cache",
         "files",
+        "kept",
         "statistics",
         "importance",
         "cell",

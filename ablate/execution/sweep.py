@@ -15,6 +15,8 @@ from ablate.execution.executor import check_executor_name, make_executor
 from ablate.execution.processes import stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
 from ablate.execution.redo import check_redo, drop_trials, pending
+from ablate.execution.slow_analyses import in_processes
+from ablate.kept import Compute
 from ablate.plan.config import Config
 from ablate.plan.confirmation import confirmation_trials, most_confirmation_trials
 from ablate.plan.numerics import NUMERICS_VERSION
@@ -28,6 +30,7 @@ from ablate.storage.tables import trial_id
 from ablate.trackers.background import BackgroundTrackers
 from ablate.trackers.tracker import Row
 
+MIN_POINTS = 50  # trials a variant, below which slow analyses have little to say and take longer than is expected
 ENDED = ("completed", "diverged")  # results; a failed trial is run again by the next command
 
 
@@ -35,12 +38,13 @@ class SweepInterrupted(KeyboardInterrupt):
     """Stopped after the study was opened: what goes on is the command without `--fresh` and `--redo`."""
 
 
-def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str] = ()) -> int:
+def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str] = (), full: bool = False) -> int:
     """Finish what is missing of a study and report it; returns how many of the plan's trials have failed.
 
     Args:
         fresh: start it anew.
         redo: the variants whose trials are dropped first.
+        full: compute the slow analyses for the report; studies of MIN_POINTS trials a variant or more do so anyway.
 
     Raises:
         UserError: bad data, a folder that cannot be used, a storage that cannot be opened; nothing was written.
@@ -81,7 +85,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
         metadata |= drop_trials(folder, plan, redo, progress.print_line)
         folder.write_metadata(merge_metadata(folder.metadata(), metadata))
         try:
-            return _finish(plan, folder, progress, datasets, same_reference)
+            return _finish(plan, folder, progress, datasets, same_reference, full)
         except KeyboardInterrupt as stop:
             raise SweepInterrupted from stop
     finally:
@@ -110,6 +114,7 @@ def _finish(
     progress: ProgressDisplay,
     datasets: dict[str, Dataset],
     same_reference: bool,
+    full: bool,
 ) -> int:
     """Run what is missing of a study that has been opened, and report it; returns how many trials have failed."""
     folder.tables.compact()
@@ -120,7 +125,7 @@ def _finish(
         )
     wanted, ended = _wanted(plan, folder), _ended(folder)
     missing = [trial for trial in wanted if trial not in ended]
-    if not missing and same_reference and folder.report_is_current:
+    if not missing and same_reference and folder.report_is_current and not full:
         progress.print_line(f"study {folder.name!r} is complete: {len(wanted)} trials; nothing to train")
         progress.print_line(f"report: {folder.report_file}")
         return 0
@@ -136,7 +141,8 @@ def _finish(
         trackers.repair(folder.tables.rows())
         if missing:
             _run(plan, folder, progress, trackers)
-        report = report_study(folder)
+        slow = full or plan.config.trials >= MIN_POINTS
+        report = report_study(folder, in_processes(plan.config.workers, progress.step) if slow else None)
         trackers.close(report.parent)
     except KeyboardInterrupt:
         trackers.silence()
@@ -145,8 +151,11 @@ def _finish(
     return len(set(_wanted(plan, folder)) - set(_ended(folder)))
 
 
-def rebuild(folder: StudyFolder, config: Config) -> None:
+def rebuild(folder: StudyFolder, config: Config, full: bool = False) -> None:
     """Make the report again from the study's tables, which stay as they are, and repair the trackers.
+
+    Args:
+        full: compute the slow analyses as well.
 
     Raises:
         UserError: there is no such study, or it is being run, or it has no variant of the name of the new reference.
@@ -157,7 +166,7 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
     try:
         if config.reference:
             folder.write_metadata({**folder.metadata(), "reference": _reference_there(folder, config.reference)})
-        report = report_study(folder)
+        report = report_study(folder, in_processes(config.workers, ProgressDisplay([]).step) if full else None)
         # Where the trackers are and which trials MLflow has is this command's; what they show is the study's own.
         here = {key: getattr(config, key) for key in ("tracking_uri", "log_trials", "storage")}
         config = replace(folder.config(), **here)
@@ -178,11 +187,15 @@ def _reference_there(folder: StudyFolder, name: str) -> str:
     return names[name.lower()]
 
 
-def report_study(folder: StudyFolder) -> Path:
-    """Write the report of what the study's tables hold; returns its page."""
+def report_study(folder: StudyFolder, compute: Compute | None = None) -> Path:
+    """Write the report of what the study's tables hold; returns its page.
+
+    Args:
+        compute: computes for slow analyses what is not kept; if None, they show what is kept.
+    """
     from ablate.report import write_report  # slow to import
 
-    return write_report(load_results(folder), folder.path / "report")
+    return write_report(load_results(folder, compute), folder.path / "report")
 
 
 def _wanted(plan: StudyPlan, folder: StudyFolder) -> list[TrialId]:

@@ -35,6 +35,7 @@ class StudyFolder:
         self.metadata_file = self.path / "metadata.json"
         self.journal_file = self.path / "optuna.journal"
         self.failures = self.path / "failures"
+        self.kept = self.path / "kept"  # what slow analyses have computed; not in the report, which MLflow gets whole
         self.report_file = self.path / "report" / "index.html"
         # One database for all studies of a results folder, so that one MLflow UI shows them all.
         self.mlflow_uri = f"sqlite:///{(results / 'mlflow.db').resolve()}"
