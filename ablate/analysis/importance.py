@@ -108,10 +108,10 @@ def importance_marginals(results: StudyResults, tables: Mapping[str, pd.DataFram
 def importance_surfaces(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The score over two hyperparameters, all others averaged out, by the surrogate that speaks, where it may claim.
 
-    Of each task and variant there are learning rate with hidden size, and the pair with the largest interaction.
+    Over the whole ranges of the search. Of each task and variant there are learning rate with hidden size, and the pair
+    with the largest interaction.
 
     Columns:
-        region: as in `importance`.
         axis: the first hyperparameter.
         other: the second one.
         share: the share of the variance that their interaction explains.
@@ -124,7 +124,7 @@ def importance_surfaces(results: StudyResults, tables: Mapping[str, pd.DataFrame
     axes = importance_axes(results)
     names = list(axes)
     for response, region, part in _regions(results, tables):
-        if response.response != SCORE or not part["surfaces"]:
+        if response.response != SCORE or region != WHOLE or not part["surfaces"]:
             continue
         sign = results.sign(response.task)
         shares = {(a, b): share for a, b, share in part["surrogates"][0]["pairs"]}
@@ -137,11 +137,11 @@ def importance_surfaces(results: StudyResults, tables: Mapping[str, pd.DataFrame
             x, y = np.meshgrid(
                 values(np.array(at_a), axes[names[a]]), values(np.array(at_b), axes[names[b]]), indexing="ij"
             )
-            key = {"task": response.task, "variant": response.variant, "region": region}
+            key = {"task": response.task, "variant": response.variant}
             pair = {"axis": names[a], "other": names[b], "share": shares[a, b]}
             grid = {"value": x.ravel(), "other_value": y.ravel(), "mean": mean.ravel(), "interaction": apart.ravel()}
             rows.append(pd.DataFrame({**key, **pair, **grid}))
-    columns = ["task", "variant", "region", "axis", "other", "share", "value", "other_value", "mean", "interaction"]
+    columns = ["task", "variant", "axis", "other", "share", "value", "other_value", "mean", "interaction"]
     return pd.concat(rows, ignore_index=True) if rows else _empty(columns, 5)
 
 
