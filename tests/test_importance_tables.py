@@ -194,12 +194,21 @@ def test_a_study_without_ranges_has_no_importance():
     assert all(tables[name].empty for name in TABLES) and tuning_advice(results, tables) == []
 
 
+def test_one_axis_is_enough():
+    results = replace(made_study(), configuration={"search": {"learning_rate": SEARCH["learning_rate"]}})
+    tables = AnalysisTables(results)
+    assert shares(tables["importance"]) == pytest.approx({"learning_rate": 1.0})
+    assert len(said := tuning_advice(results, tables)) == 1 and "tune learning rate first" in said[0]
+    for name in ("shares", "marginals", "times", "surfaces"):
+        FIGURES[f"importance_{name}"](tables).draw_without_rendering()
+
+
 def test_the_advice_is_what_the_table_says(tables):
     said = tuning_advice(tables.results, tables)
     assert said[0].startswith("On t, tune learning rate first: by itself it explains 69 % of what can be predicted")
     assert "60 draws" in said[0] and "hidden size 31 %" in said[0]
     assert "Interactions on t are small" in said[1]
-    assert said[2] == "One by one on t, learning rate explains most of the score of V, NFG."
+    assert said[2] == "One by one on t, learning rate comes first for V, NFG."
 
 
 def test_shares_that_are_near_one_another_are_not_ranked(tables):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ablate.analysis.axes import values
+from ablate.analysis.dataframes import select
 from ablate.analysis.registry import analysis
 from ablate.analysis.responses import SCORE, SECONDS, Response, importance_axes, responses
 from ablate.definitions.study_results import StudyResults
@@ -143,6 +144,11 @@ def importance_surfaces(results: StudyResults, tables: Mapping[str, pd.DataFrame
             rows.append(pd.DataFrame({**key, **pair, **grid}))
     columns = ["task", "variant", "axis", "other", "share", "value", "other_value", "mean", "interaction"]
     return pd.concat(rows, ignore_index=True) if rows else _empty(columns, 5)
+
+
+def that_speaks(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `importance` of the surrogates that speak, and those where none was fitted."""
+    return select(table, table["speaks"] | table["surrogate"].eq(""))
 
 
 def _measured(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ablate.analysis.axes import places, sampled_axes
-from ablate.analysis.dataframes import groups
+from ablate.analysis.dataframes import groups, select, unique
 from ablate.definitions.study_results import StudyResults
 
 POOLED = "all variants"
@@ -51,8 +51,7 @@ def responses(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list
     points, so many are chosen at random.
     """
     axes = importance_axes(results)
-    scored = tables["scored_trials"]
-    scored = scored[~scored["variant"].isin(results.controls)]
+    scored = select(tables["scored_trials"], ~tables["scored_trials"]["variant"].isin(results.controls))
     made = {
         SCORE: scored["score"] * results.signs(scored),
         SECONDS: np.log(scored["seconds"].where(scored["score"].notna() & (scored["seconds"] > 0))),
@@ -61,16 +60,21 @@ def responses(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list
     for response, y in made.items() if axes else ():
         at = {name: places(scored, name, axis) for name, axis in axes.items()}
         table = scored[["task", "variant", "index"]].assign(y=y, **at)
-        table = table[np.isfinite(table[["y", *axes]]).all(axis=1)]
+        table = select(table, np.isfinite(table[["y", *axes]]).all(axis=1))
         for (task, variant), group in groups(table, "task", "variant"):
             found.append(_response(task, variant, response, group, list(axes)))
         for (task,), group in groups(table, "task"):
-            if group["variant"].nunique() > 1:
-                means = group.groupby("variant")["y"].mean()
-                level = group["y"] - group["variant"].map(means).astype(float) + means.mean()
-                draws = group.assign(y=level).groupby(["index", *axes], as_index=False)["y"].mean()
-                found.append(_response(task, POOLED, response, draws, list(axes)))
+            if len(unique(group, "variant")) > 1:
+                found.append(_response(task, POOLED, response, _pooled(group, list(axes)), list(axes)))
     return found
+
+
+def _pooled(table: pd.DataFrame, axes: list[str]) -> pd.DataFrame:
+    """A row a draw: the mean of its variants' deviations from their own means, with the mean of these added."""
+    means = {variant: group["y"].to_numpy().mean() for (variant,), group in groups(table, "variant")}
+    own = np.array([means[variant] for variant in table["variant"]])
+    centred = table.assign(y=table["y"] - own + np.mean(list(means.values())))
+    return pd.DataFrame(centred.groupby(["index", *axes])[["y"]].mean()).reset_index()
 
 
 def _response(task: str, variant: str, response: str, table: pd.DataFrame, axes: list[str]) -> Response:

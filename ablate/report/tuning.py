@@ -7,15 +7,24 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.dataframes import records, unique, where
-from ablate.analysis.importance import GOOD, MAIN, MISSING, PAIR, TOO_FEW, WHOLE
+from ablate.analysis.dataframes import records, select, unique, where
+from ablate.analysis.importance import GOOD, MAIN, MISSING, PAIR, TOO_FEW, WHOLE, that_speaks
 from ablate.analysis.responses import POOLED, SCORE
 from ablate.definitions.study_results import StudyResults
 from ablate.importance.functional_anova import MIN_POINTS, MIN_R2
 from ablate.report.formatting import span
 
-ERROR = 0.05  # shares nearer than this are not told apart: so well 200 points give those of functions that are known
+LEAST = 0.05
 MANY = 6  # more names than these are counted
+
+
+def error(r2: float) -> float:
+    """How far a share may be off: shares nearer to one another than this are not told apart.
+
+    What a surrogate does not predict is noise, or what it has missed of an axis. Where it predicts all, the shares of
+    known functions are found to within LEAST.
+    """
+    return max(LEAST, 1 - r2)
 
 
 def tuning_advice(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -27,15 +36,15 @@ def tuning_advice(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> 
     table = where(tables["importance"], response=SCORE)
     if table.empty:
         return []
-    if table["reason"].eq(MISSING).any():
+    if MISSING in set(table["reason"]):
         return ["Which hyperparameters matter most has not been computed yet: --report-only --full does."]
-    if table["reason"].eq(TOO_FEW).all():
+    if set(table["reason"]) == {TOO_FEW}:
         few = span([int(n) for n in unique(table, "points")])
         return [
             f"Which hyperparameters matter most is not asked of fewer than {MIN_POINTS} scored trials a variant; here "
             f"are {few}."
         ]
-    table = table[table["speaks"] | table["surrogate"].eq("")]
+    table = that_speaks(table)
     return [text for task in unique(table, "task") for text in _task(results, where(table, task=task), task)]
 
 
@@ -50,65 +59,78 @@ def _task(results: StudyResults, table: pd.DataFrame, task: str) -> list[str]:
         first = _firsts(claimed)
         return [f"On {task} nothing can be claimed of all variants together, nor of {results.reference}; {first}."]
     rows = records(where(claimed, variant=lead))
-    said = [f"On {task}, {_first(rows, lead)}", _interactions(rows, task)]
-    others = where(claimed[claimed["variant"].ne(lead)], claimed=True)
+    said = [f"On {task}, {_first(rows, lead)}", *_interactions(rows, task)]
+    others = select(claimed, claimed["variant"].ne(lead))
     if len(others) and lead == POOLED:
         said.append(f"One by one on {task}, {_firsts(others)}.")
     good = records(where(table, region=GOOD, variant=lead))
     if good and good[0]["claimed"]:
         said.append(f"Within the region of good trials on {task}, {_first(good, lead)}")
     if unsaid := [name for name in unique(whole, "variant") if name not in names]:
-        shown = ", ".join(unsaid) if len(unsaid) <= MANY else f"{len(unsaid)} variants"
-        said.append(f"Nothing is claimed on {task} of {shown}: {_reasons(where(whole, claimed=False))}.")
+        said.append(f"Nothing is claimed on {task} of {_names(unsaid)}: {_reasons(where(whole, claimed=False))}.")
     return said
 
 
 def _first(rows: list[dict[str, Any]], lead: str) -> str:
     """Which axis explains most, and how little the others do."""
     main = sorted((row for row in rows if row["term"] == MAIN), key=lambda row: -row["share"])
-    near = [row for row in main if row["share"] > main[0]["share"] - ERROR]
+    near = _near(rows)
     of = "all variants together" if lead == POOLED else lead
     fit = f"{rows[0]['points']:,} {'draws' if lead == POOLED else 'trials'}, R² {rows[0]['r2']:.2f}"
-    if main[0]["share"] < ERROR:
-        return f"no single hyperparameter explains {_percent(ERROR)} of the score of {of} by itself ({fit})."
+    least = error(rows[0]["r2"])
+    if main[0]["share"] < least:
+        return f"no single hyperparameter is shown to explain {_percent(least)} of the score of {of} by itself ({fit})."
     if len(near) > 1:
-        named = " and ".join(f"{_axis(row['axis'])} ({_percent(row['share'])})" for row in near)
-        return f"tune {named} first, whose shares of the score of {of} are not told apart ({fit})."
+        *others, last = [f"{_axis(row['axis'])} ({_percent(row['share'])})" for row in near]
+        return (
+            f"tune {', '.join(others)} and {last} first, whose shares of the score of {of} are not told apart ({fit})."
+        )
     text = f"tune {_axis(main[0]['axis'])} first: by itself it explains {_percent(main[0]['share'])} of what can be "
     text += f"predicted of the score of {of} ({fit})"
     rest = [f"{_axis(row['axis'])} {_percent(row['share'])}" for row in main[1:]]
     return f"{text}; {', '.join(rest)}." if rest else f"{text}."
 
 
-def _interactions(rows: list[dict[str, Any]], task: str) -> str:
+def _interactions(rows: list[dict[str, Any]], task: str) -> list[str]:
     pairs = [row for row in rows if row["term"] == PAIR]
     if not pairs:
-        return ""
+        return []
     apart = 1 - sum(row["share"] for row in rows if row["term"] == MAIN)
     strongest = max(pairs, key=lambda row: row["share"])
     named = f"{_axis(strongest['axis'])} with {_axis(strongest['other'])} ({_percent(strongest['share'])})"
-    if apart < ERROR:
-        return f"Interactions on {task} are small ({_percent(apart)} in all), so that one can be tuned after another."
+    least = error(rows[0]["r2"])
+    if apart < LEAST:
+        return [f"Interactions on {task} are small ({_percent(apart)} in all), so that one can be tuned after another."]
+    if apart < least:
+        return [f"Interactions on {task} explain {_percent(apart)} in all, which may be an error of the surrogate."]
     text = f"Interactions on {task} explain {_percent(apart)} in all; the strongest pair is {named}"
-    return f"{text}, which is better tuned together." if strongest["share"] >= ERROR else f"{text}."
+    return [f"{text}, which is better tuned together." if strongest["share"] >= least else f"{text}."]
+
+
+def _near(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The main effects that are not told from the largest, the largest first."""
+    main = sorted((row for row in rows if row["term"] == MAIN), key=lambda row: -row["share"])
+    return [row for row in main if row["share"] > main[0]["share"] - error(row["r2"])]
 
 
 def _firsts(claimed: pd.DataFrame) -> str:
     """By the axis that explains most of them, the variants; those that are few by name."""
     leads: dict[str, list[str]] = {}
     for name in unique(claimed, "variant"):
-        main = records(where(claimed, variant=name, term=MAIN))
-        leads.setdefault(max(main, key=lambda row: row["share"])["axis"], []).append(name)
-    parts = []
-    for axis, names in sorted(leads.items(), key=lambda item: -len(item[1])):
-        shown = ", ".join(names) if len(names) <= MANY else f"{len(names)} variants"
-        parts.append(f"{_axis(axis)} explains most of the score of {shown}")
-    return "; ".join(parts)
+        near = _near(records(where(claimed, variant=name)))
+        first = f"{_axis(near[0]['axis'])} comes first" if len(near) == 1 else "no hyperparameter clearly comes first"
+        leads.setdefault(first, []).append(name)
+    named = sorted(leads.items(), key=lambda item: -len(item[1]))
+    return "; ".join(f"{first} for {_names(names)}" for first, names in named)
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= MANY else f"{len(names)} variants"
 
 
 def _reasons(table: pd.DataFrame) -> str:
-    reasons = [reason for reason in unique(table, "reason") if reason]
-    needed = {TOO_FEW: f"fewer than {MIN_POINTS} trials", "poorly predicted": f"R² below {MIN_R2:g}"}
+    reasons: list[str] = [reason for reason in unique(table, "reason") if reason]
+    needed: dict[str, str] = {TOO_FEW: f"fewer than {MIN_POINTS} trials", "poorly predicted": f"R² below {MIN_R2:g}"}
     return " or ".join(needed.get(reason, reason) for reason in reasons)
 
 

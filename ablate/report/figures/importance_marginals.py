@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablate.analysis.dataframes import unique, where
+from ablate.analysis.dataframes import select, unique, where
 from ablate.analysis.importance import GOOD, WHOLE
 from ablate.analysis.responses import POOLED, SCORE, SECONDS
 from ablate.report import style
@@ -37,11 +37,11 @@ def importance_times(tables: Mapping[str, pd.DataFrame]) -> Figure:
 def _marginals(tables: Mapping[str, pd.DataFrame], response: str) -> Figure:
     with style.theme():
         table = where(tables["importance_marginals"], response=response)
-        table = table[table["axis"].isin(AXES)]
+        table = select(table, table["axis"].isin(AXES))
         if table.empty:
             return style.blank("There is no marginal to show: see the table of importance.")
         looks = _looks(table, reference_of(tables["variants"]))
-        table = table[table["variant"].isin(list(looks))]
+        table = select(table, table["variant"].isin(list(looks)))
         tasks, axes = unique(table, "task"), [name for name in AXES if name in set(table["axis"])]
         width = 0.6 + 2.2 * len(axes)
         picture = Figure(figsize=(max(width, 3.4), 0.55 + 1.65 * len(tasks)), layout=style.constrained())

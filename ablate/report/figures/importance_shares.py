@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ablate.analysis.dataframes import records, unique, where
-from ablate.analysis.importance import MAIN, MISSING, PAIR, REMAINDER, WHOLE
+from ablate.analysis.importance import MAIN, MISSING, PAIR, REMAINDER, WHOLE, that_speaks
 from ablate.analysis.responses import POOLED, SCORE
 from ablate.report import style
 from ablate.report.registry import figure
@@ -35,10 +35,9 @@ NONE = "Importance has not been computed: --report-only --full does."
 def importance_shares(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """The share of the score's variance that each hyperparameter explains: a column a task, a bar a variant."""
     with style.theme():
-        table = where(tables["importance"], response=SCORE, region=WHOLE)
-        table = table[table["speaks"] | table["surrogate"].eq("")]
-        if not table["claimed"].any():
-            return style.blank(NONE if table["reason"].eq(MISSING).any() else "No importance can be claimed.")
+        table = that_speaks(where(tables["importance"], response=SCORE, region=WHOLE))
+        if True not in set(table["claimed"]):
+            return style.blank(NONE if MISSING in set(table["reason"]) else "No importance can be claimed.")
         tasks, order = unique(table, "task"), _order(table, reference_of(tables["variants"]))
         columns = style.columns_for(len(tasks), 1.9)
         rows = -(-len(tasks) // columns)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablate.analysis.dataframes import unique, where
+from ablate.analysis.dataframes import groups, unique, where
 from ablate.analysis.importance import SHOWN_PAIR
 from ablate.analysis.responses import POOLED
 from ablate.report import style
@@ -32,8 +31,8 @@ def importance_surfaces(tables: Mapping[str, pd.DataFrame]) -> Figure:
             (task, variant, axis, other, surface)
             for task in unique(table, "task")
             for variant in _variant(where(table, task=task), reference_of(tables["variants"]))
-            for (axis, other), surface in where(table, task=task, variant=variant).groupby(["axis", "other"])
-            if (axis, other) == SHOWN_PAIR or surface["share"].max() >= LEAST
+            for (axis, other), surface in groups(where(table, task=task, variant=variant), "axis", "other")
+            if (axis, other) == SHOWN_PAIR or surface["share"].to_numpy().max() >= LEAST
         ]
         if not surfaces:
             return style.blank("There is no interaction to show: see the table of importance.")
@@ -48,13 +47,15 @@ def _variant(table: pd.DataFrame, reference: str) -> list[str]:
     return [name for name in (POOLED, reference) if name in set(table["variant"])][:1]
 
 
-def _row(picture: Figure, panels: list[Axes], found: tuple[str, str, Any, Any, pd.DataFrame], metric: str) -> None:
+def _row(picture: Figure, panels: list[Axes], found: tuple[str, str, str, str, pd.DataFrame], metric: str) -> None:
     task, variant, axis, other, surface = found
-    half = (surface["mean"].max() - surface["mean"].min()) / 2  # so that an interaction looks as large as it is
+    low, high = surface["mean"].to_numpy().min(), surface["mean"].to_numpy().max()
+    half = (high - low) / 2  # so that an interaction looks as large as it is
     for ax, (column, colours) in zip(panels, COLUMNS.items(), strict=True):
         grid = surface.pivot(index="other_value", columns="value", values=column)
-        limits = {"vmin": -half, "vmax": half} if column == "interaction" else {}
-        mesh = ax.pcolormesh(grid.columns, grid.index, grid, cmap=colours, shading="nearest", rasterized=True, **limits)
+        ends = (-half, half) if column == "interaction" else (low, high)
+        mesh = ax.pcolormesh(grid.columns, grid.index, grid, cmap=colours, shading="nearest", rasterized=True)
+        mesh.set_clim(*map(float, ends))
         bar = picture.colorbar(mesh, ax=ax)
         bar.set_label(metric if column == "mean" else f"beyond both marginals, {metric}", size=6)
         bar.outline.set_visible(False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.dataframes import groups, records, unique
+from ablate.analysis.dataframes import groups, records, select, unique, where
 from ablate.analysis.importance import GOOD, MAIN, PAIR, REMAINDER, WHOLE
 from ablate.analysis.responses import POOLED, SCORE, SECONDS
 from ablate.definitions.study_results import StudyResults
@@ -22,12 +22,11 @@ def importance(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dic
     table = tables["importance"]
     if table.empty:
         return None
-    fitted = table[table["surrogate"].ne("")]
-    lines = {POOLED: [], "": []}  # all variants together, and one by one
+    fitted = select(table, table["surrogate"].ne(""))
+    lines: dict[str, list[dict[str, Any]]] = {POOLED: [], "": []}  # all variants together, and one by one
     for task in unique(fitted, "task"):
-        of_task = fitted[fitted["task"].eq(task)]
-        for variant in unique(of_task, "variant"):
-            lines[POOLED if variant == POOLED else ""] += _lines(of_task[of_task["variant"].eq(variant)])
+        for variant in unique(where(fitted, task=task), "variant"):
+            lines[POOLED if variant == POOLED else ""] += _lines(where(fitted, task=task, variant=variant))
     return {
         "advice": tuning_advice(results, tables),
         "axes": [name for name in unique(fitted, "axis") if name],

@@ -23,4 +23,4 @@ from ablate.report.registry import section
 )
 def importance_shares(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any] | None:
     table = where(tables["importance"], response=SCORE, region=WHOLE)
-    return {"narrow": len(unique(table, "task")) == 1} if table["claimed"].any() else None
+    return {"narrow": len(unique(table, "task")) == 1} if True in set(table["claimed"]) else None
