@@ -19,6 +19,7 @@ ROOMS = (
         "credentials",
         "cache",
         "files",
+        "kept",
         "statistics",
         "importance",
         "cell",

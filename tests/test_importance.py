@@ -68,6 +68,21 @@ def test_known_shares(name):
     assert worst_error(KNOWN[name], seed=1) < 0.05
 
 
+@pytest.mark.calibration
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_shares_on_many_seeds(name):
+    """Half a minute a function."""
+    assert sum(worst_error(KNOWN[name], seed) < 0.05 for seed in range(20)) >= 18
+
+
+def test_the_shares_of_g_are_those_of_its_formula():
+    """Of a product over the axes each factor has the variance 1 / (3 (1 + a)^2) about 1."""
+    single = 1 / (3 * (1 + np.array([0, 1, 4.5, 9])) ** 2)
+    whole = np.prod(1 + single) - 1
+    np.testing.assert_allclose(KNOWN["g"].main, single / whole, atol=1e-3)
+    assert KNOWN["g"].pairs[0, 1] == pytest.approx(single[0] * single[1] / whole, abs=1e-3)
+
+
 def brute(surrogate, axes: list[int], low, high, size: int = 60) -> float:
     """The variance of an average over all other axes, by a grid of midpoints."""
     d = len(low)
@@ -117,6 +132,20 @@ def test_averages_of_a_forest_are_those_of_its_trees(box):
 
 
 @pytest.mark.parametrize("make", [Forest, GaussianProcess])
+@pytest.mark.parametrize("box", [WHOLE, (np.array([0.1, 0.4, 0.0]), np.array([0.6, 0.9, 0.3]))])
+def test_marginals_are_means_of_predictions_over_random_points(make, box):
+    rng = np.random.default_rng(0)
+    u = rng.random((120, 3))
+    surrogate = make().fit(u, u[:, 0] + u[:, 1] * u[:, 2])
+    low, high = box
+    for place in low[1] + (high[1] - low[1]) * np.array([0.11, 0.52, 0.87]):
+        points = low + (high - low) * rng.random((8000, 3))
+        points[:, 1] = place
+        values, _ = surrogate.averages([1], low, high).at(np.array([[place]]))
+        assert values[0] == pytest.approx(surrogate.predict(points).mean(), abs=0.01)
+
+
+@pytest.mark.parametrize("make", [Forest, GaussianProcess])
 def test_a_marginal_is_the_average_and_its_band_holds_the_function(make):
     rng = np.random.default_rng(2)
     u = rng.random((150, 2))
@@ -163,6 +192,16 @@ def test_the_region_of_good_trials_asks_another_question():
     assert low[0] > 0.5
     whole, good = (next(iter(importances(u, y, box=box).values())) for box in (None, (low, high)))
     assert whole.main[0] > 0.95 and good.main[1] > 0.9
+
+
+def test_a_region_is_judged_by_the_trials_in_it():
+    """A cliff is easy to predict, the noise beyond it is not: of the good trials nothing may be claimed."""
+    rng = np.random.default_rng(10)
+    u = rng.random((300, 2))
+    y = 10.0 * (u[:, 0] < 0.5) + rng.normal(size=300)
+    whole, good = (next(iter(importances(u, y, box=box).values())) for box in (None, good_box(u, y)))
+    assert whole.claims and whole.main[0] > 0.9
+    assert good.inside >= 20 and not good.claims and good.r2 < 0.2
 
 
 def test_cross_validation_is_of_unseen_trials():

@@ -38,3 +38,11 @@ def places(trials: pd.DataFrame, name: str, axis: dict[str, Any]) -> Array:
         values = np.log(1 - values if axis["scale"] == "one-minus-log" else values)
         ends = np.log(axis["low"]), np.log(axis["high"])
     return (values - ends[0]) / (ends[1] - ends[0])
+
+
+def values(places: Array, axis: dict[str, Any]) -> Array:
+    """The values at places between the ends of an axis' range: what `places` gives, turned round."""
+    if axis["scale"] == "linear":
+        return axis["low"] + places * (axis["high"] - axis["low"])
+    found = axis["low"] * (axis["high"] / axis["low"]) ** places
+    return 1 - found if axis["scale"] == "one-minus-log" else found

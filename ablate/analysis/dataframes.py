@@ -15,6 +15,11 @@ def where(table: pd.DataFrame, **values: object) -> pd.DataFrame:
     return table
 
 
+def select(table: pd.DataFrame, rows: Any) -> pd.DataFrame:
+    """The rows at which a column of truth values is true."""
+    return cast(pd.DataFrame, table[rows])
+
+
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as plain dicts."""
     return cast(list[dict[str, Any]], table.to_dict("records"))

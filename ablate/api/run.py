@@ -52,7 +52,12 @@ class StudyOptions(TypedDict, total=False):
 
 
 def run(
-    *, fresh: bool = False, redo: Names = (), config: str | Path | None = None, **options: Unpack[StudyOptions]
+    *,
+    fresh: bool = False,
+    redo: Names = (),
+    full: bool = False,
+    config: str | Path | None = None,
+    **options: Unpack[StudyOptions],
 ) -> Study:
     """Run a study, or finish what is missing of it, and report it: what `python run_sweep.py` does.
 
@@ -65,6 +70,7 @@ def run(
     Args:
         fresh: start the study anew; its old results are deleted.
         redo: variants whose trials are deleted and trained anew, such as those whose equations have changed.
+        full: report importance as well, which takes minutes; 50 trials a variant or more have it anyway.
         config: a TOML file, over which the options go.
         **options: as those of the command, see README and `python run_sweep.py --help`; an option that is left out is
             as the preset says. `training`, `search` and `settings` are nested as in a TOML file.
@@ -84,7 +90,8 @@ def run(
         if fresh and redo:
             raise UserError("--fresh trains everything anew; leave out --redo")
         plan = make_plan(load_config(Path(config) if config else None, given, "ablate.run"))
-        failed = run_study(plan, fresh=fresh, command=f"ablate.run({', '.join(words)})", redo=split_names(redo))
+        command = f"ablate.run({', '.join(words)})"
+        failed = run_study(plan, fresh=fresh, command=command, redo=split_names(redo), full=full)
     except UserError as error:
         raise UserError(_as_python(str(error))) from error.__cause__
     if failed:

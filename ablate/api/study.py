@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.definitions.study_results import StudyResults
 from ablate.errors import UserError
+from ablate.plan.config import cores
 from ablate.storage.folder import StudyFolder
 from ablate.storage.results import load_results
 
@@ -86,6 +87,8 @@ class Study:
     def table(self, name: str) -> pd.DataFrame:
         """The table of an analysis, as the report writes it to tables/`name`.csv.
 
+        Those of importance hold what has been computed: see `report`.
+
         Raises:
             UserError: there is no analysis of this name.
         """
@@ -145,22 +148,28 @@ class Study:
         _show_in_notebooks(type(figure))
         return figure
 
-    def report(self) -> Path:
+    def report(self, full: bool = False) -> Path:
         """The page of the report, which is written where it does not show all trials.
+
+        Args:
+            full: write it anew with importance, which takes minutes; `table` has it then.
 
         Raises:
             UserError: it has to be written, and another process is running the study.
         """
         from ablate.storage.views import REPORT, Views
 
-        if not Views(self._folder, self._folder.config()).are_current([REPORT]):
+        if full or not Views(self._folder, self._folder.config()).are_current([REPORT]):
+            from ablate.execution.progress import ProgressDisplay
+            from ablate.execution.slow_analyses import in_processes
             from ablate.execution.sweep import report_study
 
             self._folder.lock()
             try:
-                report_study(self._folder)
+                report_study(self._folder, in_processes(cores(), ProgressDisplay([]).step) if full else None)
             finally:
                 self._folder.unlock()
+            self.__dict__.pop("_tables", None)  # those of slow analyses have changed
         return self._folder.report_file
 
     @cached_property

@@ -103,6 +103,11 @@ def make_parser() -> argparse.ArgumentParser:
     where.add_argument("--study", metavar="NAME", help="the folder under results/; the preset's name by default")
     where.add_argument("--fresh", action="store_true", help="start the study anew: its old results are deleted")
     where.add_argument("--redo", metavar="NAMES", help="drop the study's trials of these variants, and train them anew")
+    where.add_argument(
+        "--full",
+        action="store_true",
+        help="a report with importance, minutes more; a sweep of 50 trials a variant or more does so anyway",
+    )
     where.add_argument("--results", metavar="DIR", help="the folder of all studies; results by default")
     where.add_argument(
         "--jobs", type=int, metavar="N", help="worker processes, one thread each; one a core by default, or if 0"
@@ -142,7 +147,7 @@ def _program() -> list[str]:
 def _run(options: argparse.Namespace, words: list[str]) -> int:
     given = vars(options)
     modes = {name: given.pop(name, None) for name in MODES}
-    fresh, file = given.pop("fresh", False), given.pop("config", None)
+    fresh, full, file = given.pop("fresh", False), given.pop("full", False), given.pop("config", None)
     from ablate.plan.config_file import load_config, split_names
 
     redo = split_names(given.pop("redo", ""))
@@ -160,7 +165,7 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         print(catalogue.describe(modes["describe"], config) if modes["describe"] else catalogue.listing())
         return 0
     if modes["report_only"]:
-        return _report_only(config)
+        return _report_only(config, full)
     if modes["verify"] is not None:
         return _verify(config, *modes["verify"])
     if modes["compare"]:
@@ -180,7 +185,7 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         return 0
     from ablate.execution.sweep import run_study
 
-    failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]), redo=redo)
+    failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]), redo=redo, full=full)
     if failed:
         print(
             f"{failed} trials failed; see {config.folder}/failures. To try them again: {masked(_resume_command(words))}"
@@ -193,11 +198,11 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     return EXIT_FAILED if failed else 0
 
 
-def _report_only(config: Any) -> int:
+def _report_only(config: Any, full: bool) -> int:
     from ablate.execution.sweep import rebuild
     from ablate.storage.folder import StudyFolder
 
-    rebuild(StudyFolder(Path(config.results), config.study_name), config)
+    rebuild(StudyFolder(Path(config.results), config.study_name), config, full)
     return 0
 
 

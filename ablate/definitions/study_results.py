@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ablate.definitions.scores import SCORES
+from ablate.kept import Kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,6 +118,7 @@ class StudyResults:
     command: str = ""  # what made the study
     configuration: Mapping[str, Any] = field(default_factory=dict)  # nested
     environment: Mapping[str, str] = field(default_factory=dict)  # versions, machine, cores, backend
+    kept: Kept = field(default_factory=Kept)  # what slow analyses have computed of it
 
     @property
     def directions(self) -> dict[str, str]:

@@ -16,6 +16,8 @@ from ablate.execution.executor import check_executor_name, make_executor
 from ablate.execution.processes import prepare_environment, stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
 from ablate.execution.redo import check_redo, drop_trials, pending
+from ablate.execution.slow_analyses import in_processes
+from ablate.kept import Compute
 from ablate.plan.config import Config
 from ablate.plan.confirmation import confirmation_trials, most_confirmation_trials
 from ablate.plan.numerics import NUMERICS_VERSION
@@ -30,6 +32,7 @@ from ablate.storage.views import REPORT, Views
 from ablate.trackers.background import BackgroundTrackers
 from ablate.trackers.tracker import Row, tracker_names
 
+MIN_POINTS = 50  # trials a variant, below which slow analyses have little to say and take longer than is expected
 ENDED = ("completed", "diverged")  # results; a failed trial is run again by the next command
 
 
@@ -37,12 +40,13 @@ class SweepInterrupted(KeyboardInterrupt):
     """Stopped after the study was opened: what goes on is the command without `--fresh` and `--redo`."""
 
 
-def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str] = ()) -> int:
+def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str] = (), full: bool = False) -> int:
     """Finish what is missing of a study and report it; returns how many of the plan's trials have failed.
 
     Args:
         fresh: start it anew.
         redo: the variants whose trials are dropped first.
+        full: compute the slow analyses for the report; studies of MIN_POINTS trials a variant or more do so anyway.
 
     Raises:
         UserError: bad data, a folder that cannot be used, a storage that cannot be opened; nothing was written.
@@ -78,7 +82,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
     folder.lock()
     try:
         with storage_errors(folder.path):
-            return _open_and_finish(plan, folder, progress, datasets, metadata, fresh=fresh, redo=redo)
+            return _open_and_finish(plan, folder, progress, datasets, metadata, fresh=fresh, redo=redo, full=full)
     finally:
         folder.unlock()
 
@@ -92,6 +96,7 @@ def _open_and_finish(
     *,
     fresh: bool,
     redo: Sequence[str],
+    full: bool,
 ) -> int:
     """Open the study's folder, which this process has locked, and finish it."""
     if not fresh:
@@ -102,7 +107,7 @@ def _open_and_finish(
     metadata |= drop_trials(folder, plan, redo, progress.print_line)
     folder.write_metadata(merge_metadata(folder.metadata(), metadata))
     try:
-        return _finish(plan, folder, progress, datasets)
+        return _finish(plan, folder, progress, datasets, full)
     except KeyboardInterrupt as stop:
         raise SweepInterrupted from stop
 
@@ -123,7 +128,9 @@ def _try_modules(plan: StudyPlan, datasets: dict[str, Dataset]) -> None:
             variant.trace.stacks_for(datasets[task.name].input_size, int(size))
 
 
-def _finish(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, datasets: dict[str, Dataset]) -> int:
+def _finish(
+    plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, datasets: dict[str, Dataset], full: bool
+) -> int:
     """Run what is missing of a study that has been opened, and report it; returns how many trials have failed."""
     folder.tables.compact()
     if plan.reference not in folder.metadata()["variants"]:
@@ -136,7 +143,7 @@ def _finish(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, dat
     views = Views(folder, plan.config)
     if not missing:
         progress.print_line(f"study {folder.name!r} is complete: {len(wanted)} trials; nothing to train")
-        if views.are_current([REPORT, *tracker_names()]):
+        if views.are_current([REPORT, *tracker_names()]) and not full:
             progress.print_line(f"report: {folder.report_file}")
             return 0
     for maker in made_from_data():
@@ -151,7 +158,8 @@ def _finish(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, dat
         trackers.repair(folder.tables.rows())
         if missing:
             _run(plan, folder, progress, trackers)
-        report = report_study(folder)
+        slow = full or plan.config.trials >= MIN_POINTS
+        report = report_study(folder, in_processes(plan.config.workers, progress.step) if slow else None)
         views.mark(trackers.close(report.parent))
     except KeyboardInterrupt:
         trackers.interrupt()
@@ -160,8 +168,11 @@ def _finish(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, dat
     return len(set(_wanted(plan, folder)) - set(_ended(folder)))
 
 
-def rebuild(folder: StudyFolder, config: Config) -> None:
+def rebuild(folder: StudyFolder, config: Config, full: bool = False) -> None:
     """Make the report again from the study's tables, which stay as they are, and repair the trackers.
+
+    Args:
+        full: compute the slow analyses as well.
 
     Raises:
         UserError: there is no such study, or it is being run, or it has no variant of the name of the new reference.
@@ -172,19 +183,20 @@ def rebuild(folder: StudyFolder, config: Config) -> None:
     folder.lock()
     try:
         with storage_errors(folder.path):
-            _rebuild(folder, config)
+            _rebuild(folder, config, full)
     finally:
         folder.unlock()
 
 
-def _rebuild(folder: StudyFolder, config: Config) -> None:
+def _rebuild(folder: StudyFolder, config: Config, full: bool) -> None:
     """Rebuild a study whose folder this process has locked."""
     if config.reference:
         folder.write_metadata({**folder.metadata(), "reference": _reference_there(folder, config.reference)})
     # Where the trackers are and which trials MLflow has is this command's; what they show is the study's own.
     here = {key: getattr(config, key) for key in ("tracking_uri", "log_trials", "storage")}
+    workers = config.workers
     config = replace(folder.config(), **here)
-    report = report_study(folder)
+    report = report_study(folder, in_processes(workers, ProgressDisplay([]).step) if full else None)
     trackers = BackgroundTrackers(folder, config, print)
     try:
         trackers.repair(folder.tables.rows())
@@ -204,11 +216,15 @@ def _reference_there(folder: StudyFolder, name: str) -> str:
     return names[name.lower()]
 
 
-def report_study(folder: StudyFolder) -> Path:
-    """Write the report of what the study's tables hold; returns its page."""
+def report_study(folder: StudyFolder, compute: Compute | None = None) -> Path:
+    """Write the report of what the study's tables hold; returns its page.
+
+    Args:
+        compute: computes for slow analyses what is not kept; if None, they show what is kept.
+    """
     from ablate.report import write_report  # slow to import
 
-    page = write_report(load_results(folder), folder.path / "report")
+    page = write_report(load_results(folder, compute), folder.path / "report")
     Views(folder, folder.config()).mark([REPORT])
     return page
 

@@ -16,13 +16,14 @@ from sklearn.ensemble import RandomForestRegressor
 from ablate.importance.surrogate import Array
 
 TREES = 100
+MIN_LEAF = 3  # trials in a leaf: the variance of a tree that learns each trial by heart is that of its noise as well
 
 
 class Forest:
     """A surrogate of trees."""
 
     def __init__(self, seed: int = 0) -> None:
-        self._forest = RandomForestRegressor(TREES, random_state=seed)
+        self._forest = RandomForestRegressor(TREES, min_samples_leaf=MIN_LEAF, random_state=seed)
         self._trees: list[_Leaves] = []
 
     def fit(self, u: Array, y: Array) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,8 +13,10 @@ from ablate.importance.gaussian_process import GaussianProcess
 from ablate.importance.surrogate import Array, Surrogate
 
 MIN_POINTS, MIN_R2 = 50, 0.5  # below either nothing is claimed
+MIN_INSIDE = 20  # trials within a region, by which the surrogate is judged there
 FOLDS = 5
-GRID = 50  # values along a marginal
+GRID = 25  # values along a marginal
+SURFACE = 15  # values along either side of a surface
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,9 @@ class Importance:
     """What one surrogate says of a response over d axes.
 
     Args:
-        r2: cross-validated; at most 1, and below 0 where a constant would predict better.
+        points: trials that it was fitted to.
+        inside: how many of them lie within the box.
+        r2: cross-validated, of the trials within the box; at most 1, and below 0 where a constant would predict better.
         main: the share of the variance that each axis explains alone, (d,).
         pairs: the share of each pair's interaction, by its axes.
         low: the box that the shares are of.
@@ -31,6 +35,7 @@ class Importance:
 
     surrogate: str
     points: int
+    inside: int
     r2: float
     main: Array
     pairs: dict[tuple[int, int], float]
@@ -44,54 +49,96 @@ class Importance:
         return max(0.0, 1.0 - float(self.main.sum()) - sum(self.pairs.values()))
 
     @property
+    def enough(self) -> bool:
+        """Whether there are trials enough to claim anything."""
+        return self.points >= MIN_POINTS and self.inside >= MIN_INSIDE
+
+    @property
     def claims(self) -> bool:
         """Whether there are trials enough, and predicted well enough, to claim anything."""
-        return self.points >= MIN_POINTS and self.r2 >= MIN_R2
+        return self.enough and self.r2 >= MIN_R2
 
-    def marginal(self, axis: int) -> tuple[Array, Array, Array]:
+    def marginal(self, axis: int, size: int = GRID) -> tuple[Array, Array, Array]:
         """The response along an axis, all others averaged out: places in [0, 1], values, standard deviations."""
-        places = np.linspace(self.low[axis], self.high[axis], GRID)
+        places = np.linspace(self.low[axis], self.high[axis], size)
         return places, *self.fitted.averages([axis], self.low, self.high).at(places[:, None])
 
-    def surface(self, first: int, second: int, size: int = 25) -> tuple[Array, Array, Array]:
-        """The response over two axes, all others averaged out: places along each, and values (size, size)."""
-        a, b = (np.linspace(self.low[axis], self.high[axis], size) for axis in (first, second))
+    def surface(self, first: int, second: int, size: int = SURFACE) -> tuple[Array, Array, Array]:
+        """The response over two axes, all others averaged out: places along each, and values (size, size).
+
+        The places are the middles of cells, so that a mean over them is one over the box.
+        """
+        middles = (np.arange(size) + 0.5) / size
+        a, b = (self.low[axis] + (self.high[axis] - self.low[axis]) * middles for axis in (first, second))
         points = np.stack(np.meshgrid(a, b, indexing="ij"), axis=-1).reshape(-1, 2)
         values, _ = self.fitted.averages([first, second], self.low, self.high).at(points)
         return a, b, values.reshape(size, size)
 
 
-def importances(u: Array, y: Array, seed: int = 0, box: tuple[Array, Array] | None = None) -> dict[str, Importance]:
-    """What each surrogate says of y (n,) at points u (n, d) of the unit cube, the one that speaks first.
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A surrogate of all trials, and what its like predicted of each trial without having seen it."""
 
-    Both are judged by the same folds; the better cross-validated R^2 speaks.
+    surrogate: str
+    fitted: Surrogate
+    u: Array
+    y: Array
+    predicted: Array
 
-    Args:
-        box: the corners of the part of the cube that shares are wanted of; all of it if None.
-    """
+    def importance(self, low: Array, high: Array) -> Importance:
+        """The shares within a box, with the R^2 of the trials in it."""
+        inside = ((self.u >= low) & (self.u <= high)).all(axis=1)
+        r2 = _r2(self.y[inside], self.predicted[inside])
+        shares = _shares(self.fitted, low, high)
+        return Importance(self.surrogate, len(self.y), int(inside.sum()), r2, *shares, low, high, self.fitted)
+
+
+def fits(u: Array, y: Array, seed: int = 0) -> list[Fit]:
+    """Both surrogates of y (n,) at points u (n, d) of the unit cube, judged by the same folds."""
     process = GaussianProcess(seed).fit(u, y)
     makers: dict[str, tuple[Surrogate, Callable[[], Surrogate]]] = {
         "forest": (Forest(seed).fit(u, y), lambda: Forest(seed)),
         "gaussian process": (process, lambda: GaussianProcess(seed, start=process)),
     }
+    return [Fit(name, fitted, u, y, _predicted(make, u, y, seed)) for name, (fitted, make) in makers.items()]
+
+
+def importances(u: Array, y: Array, seed: int = 0, box: tuple[Array, Array] | None = None) -> dict[str, Importance]:
+    """What each surrogate says of y (n,) at points u (n, d) of the unit cube, the one that speaks first.
+
+    The better cross-validated R^2 speaks.
+
+    Args:
+        box: the corners of the part of the cube that shares are wanted of; all of it if None.
+    """
     low, high = box if box is not None else (np.zeros(u.shape[1]), np.ones(u.shape[1]))
-    found = [
-        Importance(name, len(y), cross_validated_r2(make, u, y, seed), *_shares(fitted, low, high), low, high, fitted)
-        for name, (fitted, make) in makers.items()
-    ]
+    return ranked(each.importance(low, high) for each in fits(u, y, seed))
+
+
+def ranked(found: Iterable[Importance]) -> dict[str, Importance]:
+    """By the name of the surrogate, the one that speaks first: the better R^2."""
     return {each.surrogate: each for each in sorted(found, key=lambda each: -each.r2)}
 
 
 def cross_validated_r2(make: Callable[[], Surrogate], u: Array, y: Array, seed: int = 0) -> float:
     """How much of the variance of y a surrogate predicts on trials that it has not seen, over FOLDS folds."""
+    return _r2(y, _predicted(make, u, y, seed))
+
+
+def _r2(y: Array, predicted: Array) -> float:
+    spread = float(((y - y.mean()) ** 2).sum()) if len(y) else 0.0
+    return 1.0 - float(((y - predicted) ** 2).sum()) / spread if spread > 0 else 0.0
+
+
+def _predicted(make: Callable[[], Surrogate], u: Array, y: Array, seed: int) -> Array:
+    """What is predicted of each trial from the other folds, (n,)."""
     order = np.lexsort((y, *u.T[::-1]))  # the same folds in whatever order the trials come
-    u, y = u[order], y[order]
-    fold = np.random.default_rng(seed).permutation(len(y)) % FOLDS
+    fold = np.empty(len(y), int)
+    fold[order] = np.random.default_rng(seed).permutation(len(y)) % FOLDS
     predicted = np.empty(len(y))
     for k in range(FOLDS):
         predicted[fold == k] = make().fit(u[fold != k], y[fold != k]).predict(u[fold == k])
-    spread = float(((y - y.mean()) ** 2).sum())
-    return 1.0 - float(((y - predicted) ** 2).sum()) / spread if spread > 0 else 0.0
+    return predicted
 
 
 def good_box(u: Array, y: Array, share: float = 0.25) -> tuple[Array, Array]:

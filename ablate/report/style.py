@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from ablate.analysis.dataframes import records
 from ablate.analysis.verdicts import BETTER, CONTROL, NOTHING_LEARNED, SAME, WORSE
@@ -25,6 +26,7 @@ WIDTH = 7.2  # inches: the text width of a two-column paper
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = mpl.color_sequences["okabe_ito"]
 BAR = "#e6e6e6"
 QUIET = "#767676"
+LOGARITHMIC = 4.0
 BASELINE = {"color": QUIET, "lw": 0.7, "ls": "--"}
 
 # Colour and mark both tell a verdict, for print without colour. The label's gap is for the reference.
@@ -98,6 +100,21 @@ def padded(low: float, high: float) -> tuple[float, float]:
     """The ends of an axis that shows this range, with some air."""
     margin = 0.05 * (high - low) or max(0.01, 0.01 * abs(high))
     return low - margin, high + margin
+
+
+def scale_axis(ax: Axes, which: Literal["x", "y"], values: Iterable[float]) -> None:
+    """Show a hyperparameter along the x or y axis: in logarithms where its values span a factor of LOGARITHMIC."""
+    low, high = min(values), max(values)
+    axis = {"x": ax.xaxis, "y": ax.yaxis}[which]
+    if low <= 0 or high / low < LOGARITHMIC:
+        axis.set_major_locator(MaxNLocator(4))
+        return
+    {"x": ax.set_xscale, "y": ax.set_yscale}[which]("log")
+    decades = math.log10(high / low)
+    axis.set_major_locator(LogLocator(subs=(1,) if decades > 2 else (1, 3) if decades > 1 else (1, 2, 5)))
+    axis.set_minor_formatter(NullFormatter())
+    if low >= 1:
+        axis.set_major_formatter(ScalarFormatter())  # sizes in plain numbers
 
 
 def draw_baseline(ax: Axes, score: float, name: str, low: float, high: float, raised: int = 0) -> None:

@@ -39,6 +39,7 @@ class StudyFolder:
         self.metadata_file = self.path / "metadata.json"
         self.journal_file = self.path / "optuna.journal"
         self.failures = self.path / "failures"
+        self.kept = self.path / "kept"  # what slow analyses have computed; not in the report, which MLflow gets whole
         self.report_file = self.path / "report" / "index.html"
         # One database for all studies of a results folder, so that one MLflow UI shows them all.
         self.mlflow_file = results / "mlflow.db"
@@ -85,8 +86,8 @@ class StudyFolder:
                 if link.is_symlink():
                     self.unlock()
                     raise UserError(
-                        f"{link} is a link, to {link.readlink()}: a study's files stand in its folder; put the file itself "
-                        "there, or delete the link"
+                        f"{link} is a link, to {link.readlink()}: a study's files stand in its folder; put the file "
+                        "itself there, or delete the link"
                     )
 
     def unlock(self) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from ablate.definitions.study_results import StudyResults, TaskMetadata, VariantMetadata
+from ablate.kept import Compute, Kept
 from ablate.storage.folder import StudyFolder
 
 
-def load_results(folder: StudyFolder) -> StudyResults:
-    """What a study's tables and metadata hold, whichever version wrote them."""
+def load_results(folder: StudyFolder, compute: Compute | None = None) -> StudyResults:
+    """What a study's tables and metadata hold, whichever version wrote them.
+
+    Args:
+        compute: computes for slow analyses what is not kept; if None, they have what is kept.
+    """
     metadata, tables = folder.metadata(), folder.tables
     return StudyResults(
         name=folder.name,
@@ -22,4 +27,5 @@ def load_results(folder: StudyFolder) -> StudyResults:
         command=metadata.get("command", ""),
         configuration=metadata.get("configuration", {}),
         environment=metadata.get("environment", {}),
+        kept=Kept(folder.kept, compute),
     )

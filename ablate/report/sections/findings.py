@@ -85,7 +85,7 @@ def findings(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[
     found = [("Across the tasks", _across(results, tables))] if len(tables["across_tasks"]) else []
     for task in unique(tables["boxes"], "task"):
         learning = where(tables["learning"], task=task, set="all")
-        if len(learning) and learning["nothing_learned"].all():
+        if len(learning) and all(learning["nothing_learned"]):
             name, n = results.task(task).baseline_name, int(learning["n"].to_numpy().sum())
             found.append((task, [f"Nothing was learned: not one of {n:,} trials beats the {name}."]))
             continue

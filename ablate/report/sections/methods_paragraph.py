@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.analysis.comparisons import TESTED
 from ablate.analysis.dataframes import records, unique, where
+from ablate.analysis.verdicts import TESTED
 from ablate.definitions.study_results import EQUIVALENCE_MARGIN, StudyResults, TaskMetadata
 from ablate.plan.search_space import Range, parse_distribution
 from ablate.report.citations import bibliography, in_latex, in_words

@@ -1,0 +1,45 @@
+"""What slow analyses compute, in worker processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any
+
+from ablate.execution.processes import exit_with_parent, interrupts_held_back, limit_library_threads
+from ablate.kept import Compute, Inputs
+
+Tell = Callable[[str, int, int], None]  # what, how many are done, of how many
+
+
+def in_processes(workers: int, tell: Tell) -> Compute:
+    """Compute by so many processes of one thread each; by one, in this process."""
+
+    def compute(function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tuple[int, Any]]:
+        total = len(inputs)
+        what = f"fitting for {function.__module__.split('.')[-2]}"
+        tell(what, 0, total)
+        results = _spread(workers, function, inputs) if min(workers, total) > 1 else _here(function, inputs)
+        for done, result in enumerate(results, start=1):
+            tell(what, done, total)
+            yield result
+
+    return compute
+
+
+def _here(function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tuple[int, Any]]:
+    return ((place, function(**each)) for place, each in enumerate(inputs))
+
+
+def _spread(workers: int, function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tuple[int, Any]]:
+    limit_library_threads()
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(inputs)), context, exit_with_parent)
+    try:
+        with interrupts_held_back():
+            places = {pool.submit(function, **each): place for place, each in enumerate(inputs)}
+        for future in as_completed(places):
+            yield places[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
