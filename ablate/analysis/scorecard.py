@@ -36,7 +36,7 @@ from ablate.statistics.ranks import rank_correlation
 
 SUPPORTS, CONTRADICTS, CANNOT_TELL = "supports", "contradicts", "cannot tell"
 MIN_DRAWS = 10  # of a trend
-ACCURACY = 0.05  # of a share, to which the surrogates recover known functions
+ACCURACY = 0.05  # of a share, to which the surrogates recover known functions that they predict well
 TUNED = ("best", "confirmed")  # the sets that ask of tuned cells, as the papers do
 NOT_COMPUTED = "importance was not computed (--report-only --full)"
 
@@ -109,8 +109,8 @@ def scorecard(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.D
         n: trials of the variant, or draws.
         estimate: the variant's mean less the reference's, a rank correlation with the loss, or a share of the variance;
             of claims on several variants that of the closest call.
-        low: lower end of its 95 % interval, not widened for the number of claims; of shares 0.05 below, the accuracy
-            to which the surrogates recover known functions.
+        low: lower end of its 95 % interval, not widened for the number of claims; of shares 0.05 below, or
+            1 - R^2 where that is more: the accuracy to which the surrogates recover known functions.
         high: its upper end.
         unit: of the estimate.
         verdict: "supports", "contradicts" or "cannot tell".
@@ -260,10 +260,11 @@ def _share(study: _Study, measure: Share, task: str) -> Finding:
         share = pairs.get(frozenset(measure.axes), math.nan)
     if math.isnan(share):
         return Finding(reason=f"{' and '.join(measure.axes)} did not vary")
-    low, high = max(0.0, share - ACCURACY), min(1.0, share + ACCURACY)
+    accuracy = max(ACCURACY, 1 - rows[0]["r2"])  # what a surrogate does not predict may be of any axis
+    low, high = max(0.0, share - accuracy), min(1.0, share + accuracy)
     if measure.largest:
         next_ = max(value for axis, value in main.items() if axis != measure.axes[0]) if len(main) > 1 else 0.0
-        supported, contradicted = low > next_ + ACCURACY, high < next_ - ACCURACY
+        supported, contradicted = low > next_ + accuracy, high < next_ - accuracy
     else:
         supported, contradicted = measure.low <= low and high <= measure.high, high < measure.low or low > measure.high
     verdict = SUPPORTS if supported else CONTRADICTS if contradicted else CANNOT_TELL

@@ -19,6 +19,7 @@ from ablate.report.caveats import caveats
 from ablate.report.formatting import decimals, number, places, probability, signed, significant, span
 from ablate.report.marks import legend, range_marks
 from ablate.report.registry import section
+from ablate.report.tuning import tuning_advice
 
 
 @section(
@@ -28,7 +29,7 @@ from ablate.report.registry import section
     tables=(
         *("trial_counts", "boxes", "comparisons", "planning", "summary", "trial_subsets", "confirmation_trials"),
         *("across_tasks", "rank_tests", "best_sets", "control_rates", "training_length"),
-        *("range_dependence", "learning"),
+        *("range_dependence", "learning", "importance"),
     ),
 )
 def sentences(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def sentences(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict
         "trials_so_far": trials_so_far(results, tables),
         "answer": answer(results, tables),
         "units": units(results, tables),
-        "tuning": [],
+        "tuning": tuning_advice(results, tables),
         "findings": findings(results, tables),
         "caveats": caveats(results, tables),
     }
