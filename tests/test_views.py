@@ -91,7 +91,7 @@ def test_a_damaged_journal_is_made_anew(sweep: Command, ended: Path, damage: str
     journal.write_bytes(
         {
             "torn": whole[:-20],
-            "poisoned": whole + b'{"op_code": 4, "worker_id": "x", "study_id": 999}\n',
+            "poisoned": whole + b"{}\n",
             "not JSON": whole[:100] + b"\0\xff\n" + whole[100:],
             "empty": b"",
         }[damage]
