@@ -20,7 +20,7 @@ from ablate.kept import Kept
 from ablate.plan.search_space import SCALES
 from ablate.report import FIGURES, SECTIONS
 from ablate.report.page import render_section
-from ablate.report.tuning import tuning_advice
+from ablate.report.tuning import first_to_tune, tuning_advice
 from ablate.testing.analyses import unclosed_elements
 
 SEARCH = {
@@ -209,6 +209,12 @@ def test_the_advice_is_what_the_table_says(tables):
     assert "60 draws" in said[0] and "hidden size 31 %" in said[0]
     assert "Interactions on t are small" in said[1]
     assert said[2] == "One by one on t, learning rate comes first for V, NFG."
+
+
+def test_the_answer_has_what_to_tune_first_in_one_sentence(tables):
+    (said,) = first_to_tune(tables.results, tables)
+    assert said.startswith("To tune first: learning rate (69 %) on t. ")
+    assert first_to_tune(tables.results, {"importance": tables["importance"].assign(claimed=False)}) == []
 
 
 def test_shares_that_are_near_one_another_are_not_ranked(tables):

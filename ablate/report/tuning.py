@@ -39,14 +39,17 @@ def tuning_advice(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> 
 
 
 def first_to_tune(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Of `tuning_advice` no more than what to tune first, for each task of which anything is claimed."""
+    """What to tune first on every task of which anything is claimed, in one sentence; none where that is no task."""
     claimed = where(tables["importance"], response=SCORE, region=WHOLE, claimed=True)
-    leads = {task: _lead(results, where(claimed, task=task)) for task in unique(claimed, "task")}
-    return [
-        f"On {task}, {_first(records(where(claimed, task=task, variant=lead)), lead)}"
-        for task, lead in leads.items()
-        if lead
-    ]
+    said = []
+    for task in unique(claimed, "task"):
+        if lead := _lead(results, where(claimed, task=task)):
+            near = _near(records(where(claimed, task=task, variant=lead)))
+            named = " or ".join(f"{_axis(row['axis'])} ({_percent(row['share'])})" for row in near)
+            said.append(f"{named} on {task}{'' if lead == POOLED else f' for {lead}'}")
+    if not said:
+        return []
+    return [f"To tune first: {'; '.join(said)}. In brackets the share of what can be predicted of the score."]
 
 
 def _lead(results: StudyResults, claimed: pd.DataFrame) -> str:
