@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 import ablate
 from ablate.analysis import AnalysisTables
@@ -240,6 +241,24 @@ def test_figures_show_what_is_claimed(tables, name):
     picture = FIGURES[f"importance_{name}"](tables)
     picture.draw_without_rendering()
     assert picture.axes and picture.get_size_inches()[0] <= 7.21
+
+
+@pytest.mark.parametrize("name", ["shares", "marginals", "times", "surfaces"])
+@pytest.mark.parametrize(("tasks", "variants"), [(8, 2), (2, 40)])
+def test_figures_of_large_studies_fit_a_page_and_show_every_task(tables, name, tasks, variants):
+    def large(table):
+        """What was found of one variant, of so many and of all together, on so many tasks."""
+        one = table[table["variant"].eq("V")]
+        copies = [one.assign(variant=each) for each in (POOLED, "V", *(f"X{k}" for k in range(variants - 1)))]
+        return pd.concat([pd.concat(copies).assign(task=f"task{k}") for k in range(tasks)], ignore_index=True)
+
+    known = pd.concat([tables["tasks"].assign(task=f"task{k}") for k in range(tasks)])
+    every = {each: large(tables[each]) for each in TABLES} | {"tasks": known, "variants": tables["variants"]}
+    picture = FIGURES[f"importance_{name}"](every)
+    picture.draw_without_rendering()
+    assert picture.get_size_inches()[0] <= 7.21
+    shown = " ".join(text.get_text() for text in picture.findobj(Text))
+    assert all(f"task{k}" in shown for k in range(tasks))
 
 
 def test_bars_are_the_shares_of_the_table(tables):

@@ -26,20 +26,29 @@ def tuning_advice(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> 
     table = where(tables["importance"], response=SCORE)
     if table.empty:
         return []
-    if MISSING in set(table["reason"]):
-        return ["Which hyperparameters matter most has not been computed yet: --report-only --full does."]
-    if set(table["reason"]) == {TOO_FEW}:
-        few = span([int(n) for n in unique(table, "points")])
-        return [
-            f"Which hyperparameters matter most is not asked of fewer than {MIN_POINTS} scored trials a variant; here "
-            f"are {few}."
-        ]
+    if nothing := _nothing_yet(table):
+        return [nothing]
     table = that_speaks(table)
     return [text for task in unique(table, "task") for text in _task(results, where(table, task=task), task)]
 
 
+def _nothing_yet(table: pd.DataFrame) -> str:
+    """Why nothing can be said of any task, of which nothing was computed; else empty."""
+    if MISSING in set(table["reason"]):
+        return "Which hyperparameters matter most has not been computed yet: --report-only --full does."
+    if set(table["reason"]) != {TOO_FEW}:
+        return ""
+    few = span([int(n) for n in unique(table, "points")])
+    return (
+        f"Which hyperparameters matter most is not asked of fewer than {MIN_POINTS} scored trials a variant; here are "
+        f"{few}."
+    )
+
+
 def first_to_tune(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What to tune first on every task of which anything is claimed, in one sentence; none where that is no task."""
+    """What to tune first on every task of which anything is claimed, or why that is not known, in one sentence."""
+    if nothing := _nothing_yet(where(tables["importance"], response=SCORE)):
+        return [nothing]
     claimed = where(tables["importance"], response=SCORE, region=WHOLE, claimed=True)
     said = []
     for task in unique(claimed, "task"):
