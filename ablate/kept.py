@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from ablate.files import replacing
 
 Inputs = Mapping[str, Any]  # arrays and plain values, by the names of the function's arguments
 # Calls a function with each of these and gives every result, in any order, with the place of its inputs.
@@ -81,9 +82,9 @@ def _read(file: Path) -> Any:
 
 def _write(file: Path, result: Any) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}")  # two processes may write the same result
-    part.write_text(json.dumps({"sha256": _digest(result), "result": result}, separators=(",", ":")), encoding="utf-8")
-    part.replace(file)
+    kept = {"sha256": _digest(result), "result": result}
+    with replacing(file) as part:
+        part.write_text(json.dumps(kept, separators=(",", ":")), encoding="utf-8")
 
 
 def _digest(result: Any) -> str:

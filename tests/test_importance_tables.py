@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 import ablate
 from ablate.analysis import AnalysisTables
@@ -20,7 +21,7 @@ from ablate.kept import Kept
 from ablate.plan.search_space import SCALES
 from ablate.report import FIGURES, SECTIONS
 from ablate.report.page import render_section
-from ablate.report.tuning import tuning_advice
+from ablate.report.tuning import first_to_tune, tuning_advice
 from ablate.testing.analyses import unclosed_elements
 
 SEARCH = {
@@ -195,7 +196,7 @@ def test_a_study_without_ranges_has_no_importance():
 
 
 def test_one_axis_is_enough():
-    results = replace(made_study(), configuration={"search": {"learning_rate": SEARCH["learning_rate"]}})
+    results = replace(made_study(n=150), configuration={"search": {"learning_rate": SEARCH["learning_rate"]}})
     tables = AnalysisTables(results)
     assert shares(tables["importance"]) == pytest.approx({"learning_rate": 1.0})
     assert len(said := tuning_advice(results, tables)) == 1 and "tune learning rate first" in said[0]
@@ -211,11 +212,18 @@ def test_the_advice_is_what_the_table_says(tables):
     assert said[2] == "One by one on t, learning rate comes first for V, NFG."
 
 
+def test_the_answer_has_what_to_tune_first_in_one_sentence(tables):
+    (said,) = first_to_tune(tables.results, tables)
+    assert said.startswith("To tune first: learning rate (69 %) on t. ")
+    assert first_to_tune(tables.results, {"importance": tables["importance"].assign(claimed=False)}) == []
+
+
 def test_shares_that_are_near_one_another_are_not_ranked(tables):
     table = tables["importance"]
     even = table.assign(share=table["share"].where(table["term"].ne("main"), 0.33))
     said = tuning_advice(tables.results, {"importance": even})
-    assert "are not told apart" in said[0] and "tune hidden size (33 %) and learning rate (33 %)" in said[0]
+    assert "are not told apart" in said[0]
+    assert "tune hidden size (33 %), learning rate (33 %) and input noise (33 %) first" in said[0]
 
 
 def test_strong_interactions_are_named(tables):
@@ -233,6 +241,24 @@ def test_figures_show_what_is_claimed(tables, name):
     picture = FIGURES[f"importance_{name}"](tables)
     picture.draw_without_rendering()
     assert picture.axes and picture.get_size_inches()[0] <= 7.21
+
+
+@pytest.mark.parametrize("name", ["shares", "marginals", "times", "surfaces"])
+@pytest.mark.parametrize(("tasks", "variants"), [(8, 2), (2, 40)])
+def test_figures_of_large_studies_fit_a_page_and_show_every_task(tables, name, tasks, variants):
+    def large(table):
+        """What was found of one variant, of so many and of all together, on so many tasks."""
+        one = table[table["variant"].eq("V")]
+        copies = [one.assign(variant=each) for each in (POOLED, "V", *(f"X{k}" for k in range(variants - 1)))]
+        return pd.concat([pd.concat(copies).assign(task=f"task{k}") for k in range(tasks)], ignore_index=True)
+
+    known = pd.concat([tables["tasks"].assign(task=f"task{k}") for k in range(tasks)])
+    every = {each: large(tables[each]) for each in TABLES} | {"tasks": known, "variants": tables["variants"]}
+    picture = FIGURES[f"importance_{name}"](every)
+    picture.draw_without_rendering()
+    assert picture.get_size_inches()[0] <= 7.21
+    shown = " ".join(text.get_text() for text in picture.findobj(Text))
+    assert all(f"task{k}" in shown for k in range(tasks))
 
 
 def test_bars_are_the_shares_of_the_table(tables):

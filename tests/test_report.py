@@ -357,7 +357,8 @@ def test_every_scored_trial_stands_over_its_learning_rate(report):
 
 
 @pytest.mark.parametrize(("tasks", "variants", "n"), [(3, 11, 20), (8, 3, 6), (2, 40, 12)])
-@pytest.mark.parametrize("name", [entry.name for entry in FIGURES])
+# Importance takes 50 trials and seconds of each: tests/test_importance_tables.py has its figures.
+@pytest.mark.parametrize("name", [entry.name for entry in FIGURES if not entry.name.startswith("importance")])
 def test_large_studies_fit_a_page_and_show_every_task(name, tasks, variants, n):
     names, places = ("V", *(f"X{k}" for k in range(variants - 1))), [f"task{k}" for k in range(tasks)]
     picture = FIGURES[name](AnalysisTables(synthetic_results(tuple(places), names, n)))

@@ -155,3 +155,15 @@ def test_claims_name_variants_and_tasks_that_there_are():
         assert all(name in VARIANTS for name in (claim.paper.reference, *claim.paper.variants)), claim.text
         assert all(task in TASKS for task in claim.tasks), claim.text
         assert getattr(claim.measure, "variant", GREFF.variants[0]) in (*claim.paper.variants,), claim.text
+
+
+def test_where_surrogates_predict_less_their_shares_decide_less():
+    results = study({})
+    key = {"task": "music", "variant": "all variants", "response": "score", "region": "whole", "claimed": True}
+    key |= {"points": 200, "term": "main", "axis": "learning_rate", "other": None, "share": 0.8}
+    for r2, verdict in ((0.95, "supports"), (0.6, "cannot tell")):
+        importance = pd.DataFrame([key | {"r2": r2}])
+        table = scorecard(results, ChainMap({"importance": importance}, AnalysisTables(results)))
+        table = table[table["claim"].str.startswith("The learning rate explains over") & table["task"].eq("music")]
+        (row,) = table.to_dict("records")
+        assert row["verdict"] == verdict

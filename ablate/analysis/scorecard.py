@@ -27,8 +27,10 @@ from ablate.analysis.compared import is_paired
 from ablate.analysis.comparisons import compare, judge
 from ablate.analysis.dataframes import records, where
 from ablate.analysis.registry import analysis
+from ablate.analysis.responses import POOLED
 from ablate.analysis.verdicts import BETTER, TESTED, WORSE
 from ablate.definitions.study_results import StudyResults
+from ablate.importance.functional_anova import share_error
 from ablate.statistics.equivalence import below_margin
 from ablate.statistics.families import adjust, correction_for, holm
 from ablate.statistics.levels import ALPHA
@@ -36,7 +38,6 @@ from ablate.statistics.ranks import rank_correlation
 
 SUPPORTS, CONTRADICTS, CANNOT_TELL = "supports", "contradicts", "cannot tell"
 MIN_DRAWS = 10  # of a trend
-ACCURACY = 0.05  # of a share, to which the surrogates recover known functions that they predict well
 TUNED = ("best", "confirmed")  # the sets that ask of tuned cells, as the papers do
 NOT_COMPUTED = "importance was not computed (--report-only --full)"
 
@@ -246,7 +247,7 @@ def _share(study: _Study, measure: Share, task: str) -> Finding:
     if "importance" not in study.tables:
         return Finding(reason=NOT_COMPUTED)
     table = where(study.tables["importance"], task=task, response="score", region="whole")
-    table = table.loc[table["variant"].isin(["all variants", "pooled"]) & table["claimed"].astype(bool)]
+    table = table.loc[table["variant"].isin([POOLED]) & table["claimed"].astype(bool)]
     if table.empty:
         return Finding(reason=f"{NOT_COMPUTED}, or its surrogates predict too little")
     rows = records(table)
@@ -260,11 +261,11 @@ def _share(study: _Study, measure: Share, task: str) -> Finding:
         share = pairs.get(frozenset(measure.axes), math.nan)
     if math.isnan(share):
         return Finding(reason=f"{' and '.join(measure.axes)} did not vary")
-    accuracy = max(ACCURACY, 1 - rows[0]["r2"])  # what a surrogate does not predict may be of any axis
-    low, high = max(0.0, share - accuracy), min(1.0, share + accuracy)
+    error = share_error(rows[0]["r2"])
+    low, high = max(0.0, share - error), min(1.0, share + error)
     if measure.largest:
         next_ = max(value for axis, value in main.items() if axis != measure.axes[0]) if len(main) > 1 else 0.0
-        supported, contradicted = low > next_ + accuracy, high < next_ - accuracy
+        supported, contradicted = low > next_ + error, high < next_ - error
     else:
         supported, contradicted = measure.low <= low and high <= measure.high, high < measure.low or low > measure.high
     verdict = SUPPORTS if supported else CONTRADICTS if contradicted else CANNOT_TELL

@@ -14,6 +14,7 @@ from ablate.importance.surrogate import Array, Surrogate
 
 MIN_POINTS, MIN_R2 = 50, 0.5  # below either nothing is claimed
 MIN_INSIDE = 20  # trials within a region, by which the surrogate is judged there
+ACCURACY = 0.05  # of a share, to which the surrogates recover functions that are known, from 200 points without noise
 FOLDS = 5
 GRID = 25  # values along a marginal
 SURFACE = 15  # values along either side of a surface
@@ -113,6 +114,14 @@ def importances(u: Array, y: Array, seed: int = 0, box: tuple[Array, Array] | No
     """
     low, high = box if box is not None else (np.zeros(u.shape[1]), np.ones(u.shape[1]))
     return ranked(each.importance(low, high) for each in fits(u, y, seed))
+
+
+def share_error(r2: float) -> float:
+    """How far a share may be off where a surrogate has this R^2.
+
+    What it does not predict is noise, or what it has missed of an axis.
+    """
+    return max(ACCURACY, 1 - r2)
 
 
 def ranked(found: Iterable[Importance]) -> dict[str, Importance]:

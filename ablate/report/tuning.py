@@ -11,20 +11,10 @@ from ablate.analysis.dataframes import records, select, unique, where
 from ablate.analysis.importance import GOOD, MAIN, MISSING, PAIR, TOO_FEW, WHOLE, that_speaks
 from ablate.analysis.responses import POOLED, SCORE
 from ablate.definitions.study_results import StudyResults
-from ablate.importance.functional_anova import MIN_POINTS, MIN_R2
+from ablate.importance.functional_anova import ACCURACY, MIN_POINTS, MIN_R2, share_error
 from ablate.report.formatting import span
 
-LEAST = 0.05
 MANY = 6  # more names than these are counted
-
-
-def error(r2: float) -> float:
-    """How far a share may be off: shares nearer to one another than this are not told apart.
-
-    What a surrogate does not predict is noise, or what it has missed of an axis. Where it predicts all, the shares of
-    known functions are found to within LEAST.
-    """
-    return max(LEAST, 1 - r2)
 
 
 def tuning_advice(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -36,26 +26,53 @@ def tuning_advice(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> 
     table = where(tables["importance"], response=SCORE)
     if table.empty:
         return []
-    if MISSING in set(table["reason"]):
-        return ["Which hyperparameters matter most has not been computed yet: --report-only --full does."]
-    if set(table["reason"]) == {TOO_FEW}:
-        few = span([int(n) for n in unique(table, "points")])
-        return [
-            f"Which hyperparameters matter most is not asked of fewer than {MIN_POINTS} scored trials a variant; here "
-            f"are {few}."
-        ]
+    if nothing := _nothing_yet(table):
+        return [nothing]
     table = that_speaks(table)
     return [text for task in unique(table, "task") for text in _task(results, where(table, task=task), task)]
+
+
+def _nothing_yet(table: pd.DataFrame) -> str:
+    """Why nothing can be said of any task, of which nothing was computed; else empty."""
+    if MISSING in set(table["reason"]):
+        return "Which hyperparameters matter most has not been computed yet: --report-only --full does."
+    if set(table["reason"]) != {TOO_FEW}:
+        return ""
+    few = span([int(n) for n in unique(table, "points")])
+    return (
+        f"Which hyperparameters matter most is not asked of fewer than {MIN_POINTS} scored trials a variant; here are "
+        f"{few}."
+    )
+
+
+def first_to_tune(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What to tune first on every task of which anything is claimed, or why that is not known, in one sentence."""
+    if nothing := _nothing_yet(where(tables["importance"], response=SCORE)):
+        return [nothing]
+    claimed = where(tables["importance"], response=SCORE, region=WHOLE, claimed=True)
+    said = []
+    for task in unique(claimed, "task"):
+        if lead := _lead(results, where(claimed, task=task)):
+            near = _near(records(where(claimed, task=task, variant=lead)))
+            named = " or ".join(f"{_axis(row['axis'])} ({_percent(row['share'])})" for row in near)
+            said.append(f"{named} on {task}{'' if lead == POOLED else f' for {lead}'}")
+    if not said:
+        return []
+    return [f"To tune first: {'; '.join(said)}. In brackets the share of what can be predicted of the score."]
+
+
+def _lead(results: StudyResults, claimed: pd.DataFrame) -> str:
+    """Whose shares are told first: all variants, else the reference; "" where of neither anything is claimed."""
+    return next((name for name in (POOLED, results.reference) if name in set(claimed["variant"])), "")
 
 
 def _task(results: StudyResults, table: pd.DataFrame, task: str) -> list[str]:
     whole = where(table, region=WHOLE)
     claimed = where(whole, claimed=True)
-    names = set(claimed["variant"])
-    lead = next((name for name in (POOLED, results.reference) if name in names), None)
-    if lead is None and claimed.empty:
+    lead = _lead(results, claimed)
+    if claimed.empty:
         return [f"On {task} nothing can be claimed of any variant: {_reasons(whole)}."]
-    if lead is None:
+    if not lead:
         first = _firsts(claimed)
         return [f"On {task} nothing can be claimed of all variants together, nor of {results.reference}; {first}."]
     rows = records(where(claimed, variant=lead))
@@ -66,6 +83,7 @@ def _task(results: StudyResults, table: pd.DataFrame, task: str) -> list[str]:
     good = records(where(table, region=GOOD, variant=lead))
     if good and good[0]["claimed"]:
         said.append(f"Within the region of good trials on {task}, {_first(good, lead)}")
+    names = set(claimed["variant"])
     if unsaid := [name for name in unique(whole, "variant") if name not in names]:
         said.append(f"Nothing is claimed on {task} of {_names(unsaid)}: {_reasons(where(whole, claimed=False))}.")
     return said
@@ -77,7 +95,7 @@ def _first(rows: list[dict[str, Any]], lead: str) -> str:
     near = _near(rows)
     of = "all variants together" if lead == POOLED else lead
     fit = f"{rows[0]['points']:,} {'draws' if lead == POOLED else 'trials'}, R² {rows[0]['r2']:.2f}"
-    least = error(rows[0]["r2"])
+    least = share_error(rows[0]["r2"])
     if main[0]["share"] < least:
         return f"no single hyperparameter is shown to explain {_percent(least)} of the score of {of} by itself ({fit})."
     if len(near) > 1:
@@ -98,8 +116,8 @@ def _interactions(rows: list[dict[str, Any]], task: str) -> list[str]:
     apart = 1 - sum(row["share"] for row in rows if row["term"] == MAIN)
     strongest = max(pairs, key=lambda row: row["share"])
     named = f"{_axis(strongest['axis'])} with {_axis(strongest['other'])} ({_percent(strongest['share'])})"
-    least = error(rows[0]["r2"])
-    if apart < LEAST:
+    least = share_error(rows[0]["r2"])
+    if apart < ACCURACY:
         return [f"Interactions on {task} are small ({_percent(apart)} in all), so that one can be tuned after another."]
     if apart < least:
         return [f"Interactions on {task} explain {_percent(apart)} in all, which may be an error of the surrogate."]
@@ -110,7 +128,7 @@ def _interactions(rows: list[dict[str, Any]], task: str) -> list[str]:
 def _near(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The main effects that are not told from the largest, the largest first."""
     main = sorted((row for row in rows if row["term"] == MAIN), key=lambda row: -row["share"])
-    return [row for row in main if row["share"] > main[0]["share"] - error(row["r2"])]
+    return [row for row in main if row["share"] > main[0]["share"] - share_error(row["r2"])]
 
 
 def _firsts(claimed: pd.DataFrame) -> str:

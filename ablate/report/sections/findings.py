@@ -19,7 +19,7 @@ from ablate.report.caveats import caveats
 from ablate.report.formatting import decimals, number, places, probability, signed, significant, span
 from ablate.report.marks import legend, range_marks
 from ablate.report.registry import section
-from ablate.report.tuning import tuning_advice
+from ablate.report.tuning import first_to_tune
 
 
 @section(
@@ -37,7 +37,7 @@ def sentences(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict
         "trials_so_far": trials_so_far(results, tables),
         "answer": answer(results, tables),
         "units": units(results, tables),
-        "tuning": tuning_advice(results, tables),
+        "tuning": first_to_tune(results, tables),
         "findings": findings(results, tables),
         "caveats": caveats(results, tables),
     }
