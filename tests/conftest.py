@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -70,6 +71,9 @@ def sweep(tmp_path: Path, small_music: Path, monkeypatch: pytest.MonkeyPatch) ->
         with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of MLflow, when it is first imported
             code = main([*arguments, "--executor", "serial"])
+            for thread in threading.enumerate():  # left by an interrupt, with warnings that are no errors in here
+                if thread.name.startswith("tracker "):
+                    thread.join(60)
         return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
     return run
