@@ -184,6 +184,14 @@ def test_a_constant_response_has_no_shares():
         assert (found.main == 0).all() and not found.claims
 
 
+def test_rounding_is_no_response():
+    """Trials that all end at the baseline, whose mean is not the last digit's, and pooled ones that differ in it."""
+    u = np.random.default_rng(6).random((60, 2))
+    for y in (np.full(60, 13.7512345678901), 13.7512345678901 * (1 + 1e-15 * u[:, 0])):
+        for box in (None, good_box(u, y)):
+            assert all(found.r2 == 0 and not found.claims for found in importances(u, y, box=box).values())
+
+
 def test_the_region_of_good_trials_asks_another_question():
     """A cliff that all good trials are beyond decides everything, and nothing among them."""
     u = np.random.default_rng(7).random((300, 2))

@@ -15,6 +15,7 @@ from ablate.importance.surrogate import Array, Surrogate
 MIN_POINTS, MIN_R2 = 50, 0.5  # below either nothing is claimed
 MIN_INSIDE = 20  # trials within a region, by which the surrogate is judged there
 ACCURACY = 0.05  # of a share, to which the surrogates recover functions that are known, from 200 points without noise
+ROUNDING = 1e-9  # of a response's size: what differs by less does not differ
 FOLDS = 5
 GRID = 25  # values along a marginal
 SURFACE = 15  # values along either side of a surface
@@ -135,8 +136,10 @@ def cross_validated_r2(make: Callable[[], Surrogate], u: Array, y: Array, seed: 
 
 
 def _r2(y: Array, predicted: Array) -> float:
-    spread = float(((y - y.mean()) ** 2).sum()) if len(y) else 0.0
-    return 1.0 - float(((y - predicted) ** 2).sum()) / spread if spread > 0 else 0.0
+    """At most 1; 0 of a constant, and of one that only rounding tells from it."""
+    if not len(y) or np.ptp(y) <= ROUNDING * np.abs(y).max():
+        return 0.0
+    return 1.0 - float(((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
 
 
 def _predicted(make: Callable[[], Surrogate], u: Array, y: Array, seed: int) -> Array:
