@@ -20,7 +20,7 @@ from ablate.report.page import render_page
 from ablate.report.registry import FIGURES
 from ablate.storage.folder import StudyFolder
 from ablate.storage.results import load_results
-from ablate.storage.tables import Curve
+from ablate.storage.tables import TRIAL_COLUMNS, Curve
 from ablate.testing.synthetic import synthetic_results
 
 Fault = Callable[[bytes], bytes]
@@ -82,18 +82,33 @@ def cell(place: int, text: str) -> Callable[[list[str]], list[str]]:
     return lambda row: [*row[:place], text, *row[place + 1 :]]
 
 
+WIDTH = len(TRIAL_COLUMNS)
+PLACES = {column.name: place for place, column in enumerate(TRIAL_COLUMNS)}
+
 DAMAGE: dict[str, tuple[str, Fault, str]] = {
     "a row that is cut": ("trials.csv", in_line(4, lambda row: row[:6]), "trials.csv, line 4: 6 cells where"),
-    "a row that is too long": ("trials.csv", in_line(3, lambda row: [*row, "x"]), "trials.csv, line 3: 18 cells"),
-    "a word for a number": ("trials.csv", in_line(5, cell(5, "fast")), "line 5: learning_rate is 'fast', no number"),
-    "half a unit": ("trials.csv", in_line(5, cell(4, "3.5")), "line 5: hidden_size is '3.5', no whole number"),
+    "a row that is too long": (
+        "trials.csv",
+        in_line(3, lambda row: [*row, "x"]),
+        f"line 3: {WIDTH + 1} cells",
+    ),
+    "a word for a number": (
+        "trials.csv",
+        in_line(5, cell(PLACES["learning_rate"], "fast")),
+        "learning_rate is 'fast', no number",
+    ),
+    "half a unit": (
+        "trials.csv",
+        in_line(5, cell(PLACES["hidden_size"], "3.5")),
+        "hidden_size is '3.5', no whole number",
+    ),
     "no index": ("curves.csv", in_line(2, cell(2, "")), "curves.csv, line 2: index is '', no number"),
     "an unknown state": ("trials.csv", in_line(6, cell(3, "done")), "line 6: state is 'done', not one of completed,"),
     "no name": ("trials.csv", in_line(2, cell(1, "")), "trials.csv, line 2: variant is '', which names nothing"),
     "a row cut behind a comma in quotes": (
         "trials.csv",
-        lambda content: in_line(3, lambda row: row[:-1])(in_line(2, cell(16, "a, b"))(content)),
-        "trials.csv, line 3: 16 cells",
+        lambda content: in_line(3, lambda row: row[:-1])(in_line(2, cell(PLACES["reason"], "a, b"))(content)),
+        f"trials.csv, line 3: {WIDTH - 1} cells",
     ),
     "no column of scores": ("trials.csv", without("test"), "trials.csv, line 1: the table has no column 'test'"),
     "no column of names": ("curves.csv", without("variant"), "curves.csv, line 1: the table has no column 'variant'"),
@@ -146,7 +161,7 @@ def test_a_table_of_an_older_version_is_reported_as_far_as_it_goes(column, study
         lambda content: content.replace(b"\n", b"\r\n"),
         lambda content: content + b"jsb,V,9,comp",  # of a process that was killed
         lambda content: content + b"\n",
-        in_line(2, cell(16, 'said "no", twice')),
+        in_line(2, cell(PLACES["reason"], 'said "no", twice')),
     ],
 )
 def test_what_is_no_damage_is_read(harmless, study):

@@ -83,7 +83,7 @@ class StudyFolder:
         for folder, folders, files in os.walk(self.path):
             for name in (*folders, *files):
                 link = Path(folder) / name
-                if link.is_symlink():
+                if link.is_symlink() and name != f"{self.journal_file.name}.lock":  # which Optuna made as a link once
                     self.unlock()
                     raise UserError(
                         f"{link} is a link, to {link.readlink()}: a study's files stand in its folder; put the file "
