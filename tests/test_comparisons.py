@@ -213,6 +213,25 @@ def test_controls_are_variants_of_every_table_and_outside_every_family():
     assert "control 1" not in set(tables["paper_comparisons"]["variant"])
 
 
+def test_verdicts_are_held_against_the_mean_of_the_reference_and_its_controls():
+    """V was unlucky: A is nearer to the mean of V and its controls than to V, which are all in this mean."""
+    rng = np.random.default_rng(8)
+    draws, noise = rng.normal(9, 1, 12), lambda: rng.normal(0, 0.01, 12)
+    scores = {"V": draws + 0.3, "A": draws, "B": draws - 1}
+    tables = analysed(*(trials(name, list(x + noise())) for name, x in scores.items()))
+    controls = [trials("V", list(draws + noise())).assign(purpose="control", replicate=k, reason="") for k in (1, 2)]
+    tables = AnalysisTables(replace(tables.results, replicates=pd.concat(controls, ignore_index=True)))
+    assert of_set(tables["comparisons"], "all")["verdict"].loc[["A", "B"]].tolist() == ["better", "better"]
+    found = tables["steadier_reference"].set_index("variant")
+    wide = tables["scored_trials"].pivot_table(index="index", columns="variant", values="score")
+    for name in ("A", "B"):
+        expected = (wide[name] - wide[["V", "control 1", "control 2"]].mean(axis=1)).mean()
+        assert found.loc[name, "difference"] == pytest.approx(expected)
+    assert found["n"].tolist() == [12, 12] and found.loc["B", "holds"]
+    lucky = replace(tables.results, trials=tables.results.trials.query("variant != 'B'"))
+    assert AnalysisTables(replace(lucky, replicates=lucky.replicates.head(0)))["steadier_reference"].empty
+
+
 def test_the_rate_of_false_calls_and_what_it_excludes():
     rates = controlled(1.0)["control_rates"].set_index("set").loc["all"]
     assert (rates["comparisons"], rates["different"]) == (2, 1)

@@ -159,8 +159,9 @@ def test_a_stopped_worker_is_replaced(sweep_to_kill: tuple[Path, list[str]], tmp
     undisturbed, arguments = sweep_to_kill
     sweep = start(tmp_path, [*arguments, "--trial-timeout", "5"], tmp_path / "log")
     end = time.monotonic() + LONGEST
-    while not (tmp_path / "results" / "s" / "trials.csv").exists() and time.monotonic() < end:
-        time.sleep(0.1)
+    tables = StudyTables(tmp_path / "results" / "s")
+    while tables.trials().empty and time.monotonic() < end:
+        time.sleep(0.05)
     stopped = workers_of(sweep.pid)[:1]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)

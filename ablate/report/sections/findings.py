@@ -29,6 +29,7 @@ from ablate.report.tuning import first_to_tune
     tables=(
         *("trial_counts", "boxes", "comparisons", "planning", "summary", "trial_subsets", "confirmation_trials"),
         *("across_tasks", "rank_tests", "best_sets", "control_rates", "training_length"),
+        "steadier_reference",
         *("range_dependence", "learning", "importance"),
     ),
 )
