@@ -136,10 +136,9 @@ def test_a_full_disk_is_told_in_one_line_and_the_sweep_goes_on_after_it(
     disk, log = tmp_path / "disk", tmp_path / "log"
     with small_disk(disk, "30m"):
         ballast = disk / "ballast"
-        with ballast.open("wb") as stream, contextlib.suppress(OSError):
-            while True:
-                stream.write(bytes(4096))
-                stream.flush()
+        with ballast.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+            while stream.write(bytes(4096)):
+                pass
         with ballast.open("r+b") as stream:
             stream.truncate(max(0, ballast.stat().st_size - room * 1024))
         sweep = start(tmp_path, [*arguments, "--results", str(disk / "results")], log)

@@ -18,7 +18,7 @@ import pytest
 
 from ablate.plan.config import Config
 from ablate.storage.folder import StudyFolder
-from ablate.storage.tables import StudyTables
+from ablate.storage.tables import StudyTables, trial_id
 from ablate.storage.views import REPORT, Views
 from ablate.trackers import background
 from ablate.trackers.background import BackgroundTrackers
@@ -46,9 +46,7 @@ def mlflow_trials(results: Path) -> dict[str, str]:
 
 
 def expected(results: Path) -> dict[str, str]:
-    rows = StudyTables(results / "s").trials()
-    keys = zip(rows["task"], rows["variant"], rows["index"], strict=True)
-    return {f"{task}/{variant}/{index}": "FINISHED" for task, variant, index in keys}
+    return {str(trial_id(row)): "FINISHED" for row in StudyTables(results / "s").trial_rows()}
 
 
 def test_what_is_whole_is_left_alone(sweep: Command, ended: Path) -> None:

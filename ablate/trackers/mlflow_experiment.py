@@ -19,8 +19,13 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 # On a server it would print two lines for each run that ends, into the display of the sweep.
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-for _noisy in ("alembic", "mlflow", "mlflow.store.db.utils"):
-    logging.getLogger(_noisy).setLevel(logging.WARNING)
+for _noisy, _level in {
+    "alembic": logging.WARNING,
+    "mlflow": logging.WARNING,
+    "mlflow.store": logging.CRITICAL,  # it prints the traceback of an error, which the tracker tells in one line
+    "mlflow.store.db.utils": logging.CRITICAL,
+}.items():
+    logging.getLogger(_noisy).setLevel(_level)
 
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Experiment  # noqa: E402
