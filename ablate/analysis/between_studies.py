@@ -16,6 +16,7 @@ from ablate.analysis.registry import AnalysisTables
 from ablate.analysis.verdicts import BETTER, SETS, TESTED, WORSE
 from ablate.definitions.study_results import StudyResults
 from ablate.errors import UserError
+from ablate.plan.config import flat
 from ablate.statistics.families import adjust, correction_for
 from ablate.statistics.levels import ALPHA
 from ablate.statistics.standardised import Standardised, difference_of, standardised_pairs, standardised_samples
@@ -195,25 +196,17 @@ def _agreement(differences: pd.DataFrame) -> pd.DataFrame:
 
 def _settings(studies: Sequence[StudyResults]) -> pd.DataFrame:
     """What differs in how the studies were made, a row an entry."""
-    flat = {}
+    entries_of = {}
     for results in studies:
-        entries = {name: str(value) for name, value in _flat(results.configuration)}
+        entries = {name: str(value) for name, value in flat(results.configuration)}
         entries |= {"trials a task and variant": str(results.expected_trials)}
         for task in results.tasks:
             entries |= {f"data of {task.name}": f"{task.source} ({task.sha256[:12]})"}
-        flat[results.name] = entries | dict(results.environment)
-    names = dict.fromkeys(name for entries in flat.values() for name in entries)
+        entries_of[results.name] = entries | dict(results.environment)
+    names = dict.fromkeys(name for entries in entries_of.values() for name in entries)
     rows = [
-        {"setting": name, **{study: entries.get(name, "") for study, entries in flat.items()}}
+        {"setting": name, **{study: entries.get(name, "") for study, entries in entries_of.items()}}
         for name in names
-        if name not in ("study", "results") and len({entries.get(name) for entries in flat.values()}) > 1
+        if name not in ("study", "results") and len({entries.get(name) for entries in entries_of.values()}) > 1
     ]
-    return pd.DataFrame(rows, columns=["setting", *flat])
-
-
-def _flat(nested: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
+    return pd.DataFrame(rows, columns=["setting", *entries_of])

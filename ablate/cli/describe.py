@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import math
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from ablate.cell.difference import GONE, KEPT, NEW, difference
@@ -17,7 +16,7 @@ from ablate.definitions.task import TASKS, Task, TaskFromData
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
 from ablate.execution.estimate import MEASURED_VARIANT, estimate_seconds
-from ablate.plan.config import Config
+from ablate.plan.config import Config, flat
 from ablate.plan.confirmation import most_confirmation_trials, replicates
 from ablate.plan.matching import NONE
 from ablate.plan.presets import PRESETS
@@ -57,15 +56,7 @@ def _groups(registry: Registry) -> list[str]:
 
 def preset_changes(preset: dict[str, Any]) -> str:
     """What a preset changes of the defaults, as `key = value` with commas."""
-    return ", ".join(f"{key} = {value}" for key, value in _flat(preset))
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return ", ".join(f"{key} = {value}" for key, value in flat(preset))
 
 
 def describe(name: str, config: Config) -> str:

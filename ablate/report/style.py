@@ -130,6 +130,12 @@ def draw_baseline(ax: Axes, score: float, name: str, low: float, high: float, ra
         ax.set_title(text + raised * "\n ", loc="right", fontsize=5.5, color=QUIET, linespacing=1.6)
 
 
+def score_label(what: str, task: Mapping[str, Any]) -> str:
+    """The quantity, its unit and which way is better. `task` is a row of the table of tasks."""
+    better = "lower" if task["direction"] == "minimize" else "higher"
+    return f"{what}, {task['metric']}\n({better} is better)"
+
+
 def label_scores(panels: Sequence[Axes], what: str, tasks: Sequence[Mapping[str, Any]]) -> None:
     """Name the quantity, its unit and which way is better: once for a row of panels that share them.
 
@@ -137,8 +143,7 @@ def label_scores(panels: Sequence[Axes], what: str, tasks: Sequence[Mapping[str,
     """
     said = ""
     for ax, task in zip(panels, tasks, strict=False):
-        better = "lower" if task["direction"] == "minimize" else "higher"
-        label = f"{what}, {task['metric']}\n({better} is better)"
+        label = score_label(what, task)
         ax.set_ylabel("" if label == said else label)
         said = label
 

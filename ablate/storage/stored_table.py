@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.errors import UserError
+from ablate.files import replacing
 from ablate.storage.columns import Column, check_heading, check_rows, read_utf8
 
 ROWS_PER_PART = 1_000_000  # rows of a tail that move into a part: some 60 MB of curves
@@ -123,10 +124,8 @@ class StoredTable:
         self._write_part(self.parts_folder / f"part-{len(self._parts()):05d}.parquet", rows)
 
     def _write_part(self, part: Path, rows: pd.DataFrame) -> None:
-        temporary = part.with_suffix(".tmp")
-        rows.to_parquet(temporary, index=False)
-        _sync(temporary)
-        temporary.replace(part)
+        with replacing(part) as temporary:
+            rows.to_parquet(temporary, index=False)
 
     def _parts(self) -> list[Path]:
         return sorted(self.parts_folder.glob("part-*.parquet"))
@@ -172,10 +171,8 @@ class StoredTable:
         text = _csv([list(table.columns), *([_cell(value) for value in row.values()] for row in plain_rows(table))])
         if self.file.exists() and self.file.read_text(encoding="utf-8") == text:
             return  # so that the file's time is that of its last trial
-        temporary = self.file.with_suffix(".tmp")
-        temporary.write_text(text, encoding="utf-8", newline="")
-        _sync(temporary)
-        temporary.replace(self.file)
+        with replacing(self.file) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def _read_part(part: Path) -> pd.DataFrame:
@@ -208,9 +205,3 @@ def _csv(rows: list[list[str]]) -> str:
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue()
-
-
-def _sync(file: Path) -> None:
-    """Have the file's bytes on the disk before it is renamed, so that a power cut leaves the old one or the new."""
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ablate.files import streamed_fingerprint
 from ablate.plan.config import Config
 from ablate.storage.folder import StudyFolder, write_text
 
@@ -38,12 +39,13 @@ class Views:
 
     def are_current(self, names: Iterable[str]) -> bool:
         """Whether all of these show what the tables hold now."""
-        marks = self._marks()
-        return all(self._exists(name) and marks.get(name) == self._fingerprint(name) for name in names)
+        marks, tables = self._marks(), self._of_tables()
+        return all(self._exists(name) and marks.get(name) == self._fingerprint(name, tables) for name in names)
 
     def mark(self, names: Iterable[str]) -> None:
         """Say that these are whole. The tables must not have changed since they were read for them."""
-        marks = {**self._marks(), **{name: self._fingerprint(name) for name in names}}
+        tables = self._of_tables()
+        marks = {**self._marks(), **{name: self._fingerprint(name, tables) for name in names}}
         write_text(self._file, json.dumps(marks, indent=2))
 
     def _marks(self) -> dict[str, str]:
@@ -65,22 +67,20 @@ class Views:
         shown = {key: value for key, value in metadata.items() if key not in ("command", "environment")}
         return {**shown, "configuration": kept}
 
-    def _fingerprint(self, name: str) -> str:
+    def _of_tables(self) -> str:
+        """What all views show alike: hashed once, since the tables may be large."""
         digest = hashlib.sha256()
         for file in self._folder.tables.files():
             digest.update(f"{file.name} {file.stat().st_size}\0".encode())
             if file.suffix == ".csv":  # sealed parts are never written to again
-                _add_contents(digest, file)
+                digest.update(streamed_fingerprint(file).encode())
         digest.update(json.dumps(self._what_reports_show(), sort_keys=True).encode())
+        return digest.hexdigest()
+
+    def _fingerprint(self, name: str, tables: str) -> str:
+        digest = hashlib.sha256(tables.encode())
         if name != REPORT:
             digest.update(repr((self._config.tracking_uri, self._config.storage, self._config.log_trials)).encode())
         if name == "optuna" and (journal := self._stores[name]) is not None:  # this study's alone, and appended to
             digest.update(str(journal.stat().st_size).encode())
         return digest.hexdigest()
-
-
-def _add_contents(digest: Any, file: Path) -> None:
-    if file.exists():
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)

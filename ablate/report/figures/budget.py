@@ -41,14 +41,13 @@ def _budget(tables: Mapping[str, pd.DataFrame], x: str, x_label: str) -> Figure:
             limits = records(where(tables["axis_limits"], task=task, set="all"))[0]
             here = where(table, task=task)
             found = {variant: _curve(rows, x) for (variant,), rows in groups(here, "variant")}
-            better = "lower" if known[task]["direction"] == "minimize" else "higher"
             blocks.append(
                 Block(
                     title=task,
                     curves={name: found[name] for name in unique(here, "variant")},
                     limits=style.padded(limits["low"], limits["high"]),
                     x_label=x_label,
-                    y_label=f"score, {known[task]['metric']}\n({better} is better)",
+                    y_label=style.score_label("score", known[task]),
                     baseline=limits["baseline"],
                     log_x=True,
                 )

@@ -28,14 +28,13 @@ def curves(tables: Mapping[str, pd.DataFrame]) -> Figure:
             limits = records(where(tables["curve_axis_limits"], task=task))[0]
             here = where(tables["learning_curves"], task=task)
             found = {variant: _curve(rows) for (variant,), rows in groups(here, "variant")}
-            better = "lower" if known[task]["direction"] == "minimize" else "higher"
             blocks.append(
                 Block(
                     title=task,
                     curves={name: found[name] for name in unique(here, "variant")},
                     limits=style.padded(limits["low"], limits["high"]),
                     x_label="epoch",
-                    y_label=f"validation, {known[task]['metric']}\n({better} is better)",
+                    y_label=style.score_label("validation", known[task]),
                     baseline=limits["baseline"],
                     note=style.without("no curve", [name for name in planned if name not in found]),
                 )
