@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from ablate.cell.trace import Trace
+from typing import TYPE_CHECKING
+
 from ablate.errors import UserError
+
+if TYPE_CHECKING:  # the report reads configurations, and loads no compiler
+    from ablate.cell.trace import Trace
 
 NONE, PARAMETERS = "none", "parameters"
 MATCHES = (NONE, PARAMETERS)
