@@ -16,7 +16,7 @@ from ablate.analysis.registry import AnalysisTables
 from ablate.analysis.verdicts import BETTER, SETS, TESTED, WORSE
 from ablate.definitions.study_results import StudyResults
 from ablate.errors import UserError
-from ablate.plan.config import flat
+from ablate.plan.dotted_names import flat
 from ablate.statistics.families import adjust, correction_for
 from ablate.statistics.levels import ALPHA
 from ablate.statistics.standardised import Standardised, difference_of, standardised_pairs, standardised_samples

@@ -16,8 +16,9 @@ from ablate.definitions.task import TASKS, Task, TaskFromData
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
 from ablate.execution.estimate import MEASURED_VARIANT, estimate_seconds
-from ablate.plan.config import Config, flat
+from ablate.plan.config import Config
 from ablate.plan.confirmation import most_confirmation_trials, replicates
+from ablate.plan.dotted_names import flat
 from ablate.plan.matching import NONE
 from ablate.plan.presets import PRESETS
 from ablate.plan.random_streams import TrialId

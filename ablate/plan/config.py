@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,15 +133,6 @@ def _check_study_name(name: str, results: str) -> None:
         raise UserError(f"study is {name!r}, which holds what MLflow keeps there; choose another name")
     if len(os.fsencode(name)) > LONGEST_NAME:
         raise UserError(f"study is a name of {len(name)} letters; it must be {place}, of {LONGEST_NAME} bytes at most")
-
-
-def flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The entries of a nested configuration with their dotted names."""
-    for name, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def cores() -> int:

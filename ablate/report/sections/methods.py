@@ -9,6 +9,7 @@ import pandas as pd
 
 from ablate.analysis.trials import MIN_TRIALS
 from ablate.definitions.study_results import StudyResults
+from ablate.plan.dotted_names import flat
 from ablate.report.formatting import decimals
 from ablate.report.registry import section
 
@@ -18,18 +19,9 @@ def methods(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[s
     return {
         "min_trials": MIN_TRIALS,
         "tasks": [results.task(task) for task in results.task_order],
-        "configuration": _leaves(results.configuration),
+        "configuration": [(name, _plain(value)) for name, value in flat(results.configuration)],
         "decimals": decimals(tables["boxes"]),
     }
-
-
-def _leaves(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """The leaves of a nested configuration with their dotted names."""
-    pairs: list[tuple[str, str]] = []
-    for key, value in nested.items():
-        name = f"{prefix}{key}"
-        pairs += _leaves(value, f"{name}.") if isinstance(value, Mapping) and value else [(name, _plain(value))]
-    return pairs
 
 
 def _plain(value: Any) -> str:
