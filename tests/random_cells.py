@@ -201,7 +201,7 @@ def uncompiled_layer(traced: Trace) -> CompiledLayer:
     from ablate.cell.lower import lower
 
     program = lower(traced)
-    return CompiledLayer(Kernel(program, run_uncompiled(generate(program, "random"))))
+    return CompiledLayer(Kernel(program, run_uncompiled(generate(program, "random")), compiled=False))
 
 
 def check_finite_differences(traced: Trace, reference: ReferenceLayer) -> None:

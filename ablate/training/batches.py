@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,13 @@ from torch import Tensor
 
 from ablate.definitions.dataset import Sequences, TargetPosition
 
+if TYPE_CHECKING:
+    from ablate.definitions.task import Task
+    from ablate.training.network import Network
+
 Array = npt.NDArray[Any]
+# What is evaluated at once: enough to fill the products, little enough to stay small in memory.
+EVALUATION_SEQUENCES, EVALUATION_FRAMES, EVALUATION_NUMBERS = 64, 1000, 16_000_000
 
 
 @dataclass(frozen=True)
@@ -126,3 +132,15 @@ class BatchLoader:
 def order_by_length(data: Sequences) -> npt.NDArray[np.int64]:
     """An order that puts sequences of like length together, so that evaluation pads little."""
     return np.argsort(data.lengths, kind="stable")
+
+
+def evaluation_batches(network: Network, task: Task, sequences: Sequences) -> tuple[int, int]:
+    """How many sequences are evaluated at once, and in parts of how many frames; 0: whole.
+
+    A bidirectional layer, and a label without alignment, need whole sequences.
+    """
+    whole = network.bidirectional or task.loss == "ctc"
+    longest = int(sequences.lengths.max())
+    frames = longest if whole else min(longest, EVALUATION_FRAMES)
+    numbers = longest * network.M + frames * network.numbers_per_frame  # of one sequence
+    return min(max(EVALUATION_NUMBERS // numbers, 1), EVALUATION_SEQUENCES), 0 if whole else EVALUATION_FRAMES

@@ -12,7 +12,7 @@ from typing import Any
 import numba
 
 from ablate.cache import default_cache_folder, writable
-from ablate.cell.cpu import primitives
+from ablate.cell.cpu import primitives, products
 from ablate.cell.cpu.primitives import FAST
 
 
@@ -36,5 +36,7 @@ def compiled_loop(*signatures: Any) -> Callable[[Callable[..., Any]], Any]:
 @cache
 def _folder() -> Path:
     """Named by what the compiler does not look at: functions that a loop calls from another module."""
-    text = "".join([version("numba"), version("llvmlite"), Path(primitives.__file__).read_text(encoding="utf-8")])
+    files = [*Path(__file__).parent.glob("*.py"), *(Path(each.__file__) for each in (primitives, products))]
+    texts = [file.read_text(encoding="utf-8") for file in sorted(files)]
+    text = "".join([version("numba"), version("llvmlite"), *texts])
     return writable(default_cache_folder() / f"loops-{hashlib.sha256(text.encode()).hexdigest()[:16]}")

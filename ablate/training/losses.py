@@ -29,7 +29,7 @@ from ablate.training.compiled import compiled_loop
 
 # The losses whose derivatives are written here, by the numbers that the compiled loop knows them by.
 BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR = range(3)
-COMPILED = {
+LOSSES = {
     "binary_cross_entropy": BINARY_CROSS_ENTROPY,
     "cross_entropy": CROSS_ENTROPY,
     "squared_error": SQUARED_ERROR,
@@ -60,13 +60,13 @@ def loss_and_errors(loss: str, outputs: Tensor, batch: Batch, factor: float = 1.
     """Loss and errors of a batch, each summed over its targets.
 
     Args:
-        loss: `ctc` or one of COMPILED.
+        loss: `ctc` or one of LOSSES.
         outputs: (T, B, K), pre-activations; overwritten by `factor` times the derivatives of the loss by them.
     """
     if loss == "ctc":
         return _ctc_loss_and_errors(outputs, batch, factor)
     at_end = batch.target_position is TargetPosition.SEQUENCE_END
-    return _loss_and_errors(COMPILED[loss], outputs.numpy(), batch.targets, batch.lengths, at_end, factor)  # type: ignore[call-arg]
+    return _loss_and_errors(LOSSES[loss], outputs.numpy(), batch.targets, batch.lengths, at_end, factor)  # type: ignore[call-arg]
 
 
 def _ctc_loss_and_errors(outputs: Tensor, batch: Batch, factor: float) -> tuple[float, float]:
@@ -146,18 +146,9 @@ def _squared_error(row, target, scale):
     return loss, row.dtype.type(0)
 
 
-def _signature(target: types.Type) -> types.Type:
-    lengths = types.Array(types.int64, 1, "A", readonly=True)
-    targets = types.Array(target, 3, "A", readonly=True)
-    pair = types.UniTuple(types.float64, 2)
-    return pair(types.int64, types.float32[:, :, ::1], targets, lengths, types.boolean, types.float64)
-
-
-_SIGNATURES: Any = [_signature(kind) for kind in (types.uint8, types.uint16, types.float32)]
-
-
-@compiled_loop(*_SIGNATURES)
-def _loss_and_errors(loss_number, outputs, targets, lengths, at_end, factor):
+@compiled
+def sum_losses(loss_number, outputs, targets, lengths, at_end, factor):
+    """Losses and errors of a batch, and in place of the outputs `factor` times the derivatives by them."""
     loss, errors, scale = 0.0, 0.0, outputs.dtype.type(factor)
     for b in range(outputs.shape[1]):
         first = lengths[b] - 1 if at_end else 0
@@ -176,3 +167,18 @@ def _loss_and_errors(loss_number, outputs, targets, lengths, at_end, factor):
             loss += row_loss
             errors += row_errors
     return loss, errors
+
+
+def _signature(target: types.Type) -> types.Type:
+    lengths = types.Array(types.int64, 1, "A", readonly=True)
+    targets = types.Array(target, 3, "A", readonly=True)
+    pair = types.UniTuple(types.float64, 2)
+    return pair(types.int64, types.float32[:, :, ::1], targets, lengths, types.boolean, types.float64)
+
+
+_SIGNATURES: Any = [_signature(kind) for kind in (types.uint8, types.uint16, types.float32)]
+
+
+@compiled_loop(*_SIGNATURES)
+def _loss_and_errors(loss_number, outputs, targets, lengths, at_end, factor):
+    return sum_losses(loss_number, outputs, targets, lengths, at_end, factor)

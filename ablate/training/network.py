@@ -35,7 +35,7 @@ class Network:
         self, variant: Variant, layer: Layer, M: int, N: int, K: int, layers: int = 1, bidirectional: bool = False
     ) -> None:
         self.variant, self.bidirectional = variant, bidirectional
-        self._units = N
+        self.M, self.N, self.K = M, N, K
         directions = ["", "backward."] if bidirectional else [""]
         sizes = [M] + [N * len(directions)] * (layers - 1)
         # Of the cells of each layer: what goes before the names of their weights, and the size of their input.
@@ -54,10 +54,15 @@ class Network:
         output = {"W_output": (K, N * len(directions)), "b_output": (K,)}
         self.parameters = Parameters([*shapes.items(), *output.items()])
         self._layers = [[self._bind_layer(layer, prefix, size) for prefix, size in cells] for cells in self._prefixes]
+        # Layer by layer, for each direction: what goes before the names of its weights, the size of its input, itself.
+        self.cells = [
+            [(*cell, bound) for cell, bound in zip(cells, layers, strict=True)]
+            for cells, layers in zip(self._prefixes, self._layers, strict=True)
+        ]
 
     def _bind_layer(self, layer: Layer, prefix: str, size: int) -> BoundLayer:
-        layer = self.variant.trace.layer_for(layer, size, self._units)
-        keys = [stack.key for stack in self.variant.trace.stacks_for(size, self._units)]
+        layer = self.variant.trace.layer_for(layer, size, self.N)
+        keys = [stack.key for stack in self.variant.trace.stacks_for(size, self.N)]
         weights, gradients = self.parameters.weights, self.parameters.gradients
         return layer.bind({key: weights[prefix + key] for key in keys}, {key: gradients[prefix + key] for key in keys})
 
@@ -71,7 +76,7 @@ class Network:
             for cells in self._prefixes
             for prefix, size in cells
             for name, values in self.variant.trace.own_weights(
-                size, self._units, streams.generator("weight", prefix)
+                size, self.N, streams.generator("weight", prefix)
             ).items()
         }
         for name, weight in self.named_weights().items():
@@ -96,7 +101,7 @@ class Network:
             prefix + weight.name: stack.weight(weights[prefix + stack.key], k)
             for cells in self._prefixes
             for prefix, size in cells
-            for stack in self.variant.trace.stacks_for(size, self._units)
+            for stack in self.variant.trace.stacks_for(size, self.N)
             for k, weight in enumerate(stack.weights)
         }
         return named | {name: weights[name] for name in ("W_output", "b_output")}
@@ -143,7 +148,7 @@ class Network:
         d_y = torch.mm(d, weights["W_output"]).view(self._y.shape)
         for depth in reversed(range(len(self._layers))):
             forwards, *backwards = self._layers[depth]
-            parts = d_y.split(self._units, 2)
+            parts = d_y.split(self.N, 2)
             d_x, _ = forwards.backward(parts[0].contiguous(), want_d_x=depth > 0)
             for cells, part in zip(backwards, parts[1:], strict=True):
                 d_back, _ = cells.backward(self._reverse(part).contiguous(), want_d_x=depth > 0)

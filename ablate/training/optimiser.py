@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import types
 
 from ablate.cell.cpu.primitives import compiled
@@ -13,14 +15,29 @@ from ablate.plan.training_config import TrainingConfig
 from ablate.training.compiled import compiled_loop
 from ablate.training.parameters import Parameters
 
-_vector = types.float32[::1]
-_number = types.float32
+NESTEROV, ADAM, ADAGRAD = range(3)
 
 
-class Optimiser(Protocol):
+@dataclass(frozen=True)
+class Optimiser:
+    """An update of all parameters in one pass over them.
+
+    Attributes:
+        number: NESTEROV, ADAM or ADAGRAD.
+        slots: what the optimiser remembers of each parameter, a row each.
+        settings: learning rate; momentum, or the first decay rate; the limit to which each component of the gradient
+            is clipped; how many updates there have been.
+    """
+
+    parameters: Parameters
+    number: int
+    slots: npt.NDArray[np.float32]
+    settings: npt.NDArray[np.float64]
+
     def step(self) -> None:
         """Update the parameters by their gradient."""
-        ...
+        flat, gradient = self.parameters.flat.numpy(), self.parameters.gradient.numpy()
+        _update(self.number, flat, gradient, self.slots, self.settings)  # type: ignore[call-arg]
 
 
 def make_optimiser(
@@ -28,58 +45,27 @@ def make_optimiser(
 ) -> Optimiser:
     """The optimiser of a trial.
 
-    Greff et al. multiply the learning rate by (1 - momentum), which makes the two independent. Adam takes the
-    momentum as its first decay rate; Adagrad has no use for it.
+    `nesterov` is stochastic gradient descent with Nesterov's momentum, as in Sutskever et al. (2013), in the form of
+    `torch.optim.SGD`; Greff et al. multiply the learning rate by (1 - momentum), which makes the two independent.
+    `adam` (Kingma and Ba 2015, algorithm 1) takes the momentum as its first decay rate; `adagrad` (Duchi, Hazan and
+    Singer 2011, with a diagonal matrix) has no use for it.
     """
     rate, momentum = float(hyperparameters["learning_rate"]), float(hyperparameters["momentum"])
     limit = training.gradient_clipping or math.inf
     if training.optimiser == "adam":
-        return Adam(parameters, rate, momentum, limit=limit)
+        return optimiser(parameters, ADAM, rate, momentum, limit)
     if training.optimiser == "adagrad":
-        return Adagrad(parameters, rate, limit)
-    return Nesterov(parameters, rate * (1 - momentum), momentum, limit)
+        return optimiser(parameters, ADAGRAD, rate, 0.0, limit)
+    return optimiser(parameters, NESTEROV, rate * (1 - momentum), momentum, limit)
 
 
-class Nesterov:
-    """Stochastic gradient descent with Nesterov's momentum, as in Sutskever et al. (2013): `torch.optim.SGD`'s form.
-
-    Args:
-        limit: each component of the gradient is first clipped to [-limit, limit].
-    """
-
-    def __init__(self, parameters: Parameters, rate: float, momentum: float, limit: float = math.inf) -> None:
-        self._arrays = parameters.flat.numpy(), parameters.gradient.numpy(), np.zeros(len(parameters.flat), np.float32)
-        self._settings = rate, momentum, limit
-
-    def step(self) -> None:
-        _nesterov(*self._arrays, *self._settings)  # type: ignore[call-arg]
+def optimiser(parameters: Parameters, number: int, rate: float, momentum: float, limit: float = math.inf) -> Optimiser:
+    """An optimiser that has made no update yet."""
+    slots = np.zeros((2 if number == ADAM else 1, len(parameters.flat)), np.float32)
+    return Optimiser(parameters, number, slots, np.array([rate, momentum, limit, 0.0]))
 
 
-class Adam:
-    """Adam (Kingma and Ba 2015, algorithm 1), with its usual second decay rate and epsilon."""
-
-    def __init__(self, parameters: Parameters, rate: float, decay: float, limit: float = math.inf) -> None:
-        zeros = [np.zeros(len(parameters.flat), np.float32) for _ in range(2)]
-        self._arrays = parameters.flat.numpy(), parameters.gradient.numpy(), *zeros
-        self._rate, self._decay, self._limit = rate, decay, limit
-        self._steps = 0
-
-    def step(self) -> None:
-        self._steps += 1
-        first, second = 1 - self._decay**self._steps, 1 - 0.999**self._steps
-        rate = self._rate / first
-        _adam(*self._arrays, rate, self._decay, math.sqrt(second), self._limit)  # type: ignore[call-arg]
-
-
-class Adagrad:
-    """Adagrad (Duchi, Hazan and Singer 2011, with a diagonal matrix): `torch.optim.Adagrad`'s form."""
-
-    def __init__(self, parameters: Parameters, rate: float, limit: float = math.inf) -> None:
-        self._arrays = parameters.flat.numpy(), parameters.gradient.numpy(), np.zeros(len(parameters.flat), np.float32)
-        self._settings = rate, limit
-
-    def step(self) -> None:
-        _adagrad(*self._arrays, *self._settings)  # type: ignore[call-arg]
+# Numba takes the types of what follows from the signature of the last function.
 
 
 @compiled
@@ -88,16 +74,16 @@ def _clipped(g: Any, limit: Any) -> Any:
     return -limit if g < -limit else g  # a NaN stays one
 
 
-@compiled_loop(types.void(_vector, _vector, _vector, _number, _number, _number))
-def _nesterov(flat, gradient, velocity, rate, momentum, limit):  # Numba takes the types from the signature
+@compiled
+def _nesterov(flat, gradient, velocity, rate, momentum, limit):
     for k in range(flat.shape[0]):
         g = _clipped(gradient[k], limit)
         velocity[k] = momentum * velocity[k] + g
         flat[k] -= rate * (g + momentum * velocity[k])
 
 
-@compiled_loop(types.void(_vector, _vector, _vector, _vector, _number, _number, _number, _number))
-def _adam(flat, gradient, mean, square, rate, decay, correction, limit):  # Numba takes the types from the signature
+@compiled
+def _adam(flat, gradient, mean, square, rate, decay, correction, limit):
     second, epsilon, one = flat.dtype.type(0.999), flat.dtype.type(1e-8), flat.dtype.type(1)
     for k in range(flat.shape[0]):
         g = _clipped(gradient[k], limit)
@@ -106,10 +92,42 @@ def _adam(flat, gradient, mean, square, rate, decay, correction, limit):  # Numb
         flat[k] -= rate * mean[k] / (np.sqrt(square[k]) / correction + epsilon)
 
 
-@compiled_loop(types.void(_vector, _vector, _vector, _number, _number))
-def _adagrad(flat, gradient, square, rate, limit):  # Numba takes the types from the signature
+@compiled
+def _adagrad(flat, gradient, square, rate, limit):
     epsilon = flat.dtype.type(1e-10)
     for k in range(flat.shape[0]):
         g = _clipped(gradient[k], limit)
         square[k] += g * g
         flat[k] -= rate * g / (np.sqrt(square[k]) + epsilon)
+
+
+@compiled
+def update(number, flat, gradient, slots, settings):
+    """Update the parameters by their gradient; see `Optimiser`."""
+    kind = flat.dtype.type
+    rate, momentum, limit = settings[0], kind(settings[1]), kind(settings[2])
+    settings[3] += 1
+    if number == ADAM:
+        correction = kind(math.sqrt(1 - 0.999 ** settings[3]))
+        _adam(
+            flat,
+            gradient,
+            slots[0],
+            slots[1],
+            kind(rate / (1 - settings[1] ** settings[3])),
+            momentum,
+            correction,
+            limit,
+        )
+    elif number == ADAGRAD:
+        _adagrad(flat, gradient, slots[0], kind(rate), limit)
+    else:
+        _nesterov(flat, gradient, slots[0], kind(rate), momentum, limit)
+
+
+_vector = types.float32[::1]
+
+
+@compiled_loop(types.void(types.int64, _vector, _vector, types.float32[:, ::1], types.float64[::1]))
+def _update(number, flat, gradient, slots, settings):
+    update(number, flat, gradient, slots, settings)

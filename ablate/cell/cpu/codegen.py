@@ -6,6 +6,9 @@ The arrays of a kernel, T steps, B sequences, N units, K maps, S states:
     states              (S, T+1, B, N)    the state before each step, and after the last
     saved_for_backward  (lines, T, B, N)  values that the backward pass or a later stage reads again
     d_...               adjoints (derivatives of the loss), shaped as what they belong to
+    weights             the addresses of the stacks that the time loop reads, in the order of `weight_arguments`
+
+All kernels take the same arguments, so that code compiled once can call any of them.
 
 No name of the module's own starts like those that `names.identifier` makes of the equations' names.
 """
@@ -31,10 +34,13 @@ import math
 
 import numpy as np
 
-from ablate.cell.cpu.primitives import exp, kernel, maximum, minimum, relu, sigmoid, softplus, tanh
+from ablate.cell.cpu.primitives import exp, kernel, matrix_at, maximum, minimum, relu, sigmoid, softplus, tanh, vector_at
 from ablate.cell.cpu.products import multiply_back, multiply_into
 
 '''
+
+FORWARD_ARGUMENTS = ("values", "states", "saved_for_backward", "weights")
+BACKWARD_ARGUMENTS = ("d_values", "d_vectors", "d_state", "d_outputs", *FORWARD_ARGUMENTS)
 
 
 def generate(program: Program, name: str) -> str:
@@ -56,9 +62,9 @@ def weight_arguments(program: Program) -> list[str]:
 
 def _forward(program: Program) -> str:
     write, code, layout = SourceWriter(), Expressions(), Layout(program)
-    parameters = ["values", "states", "saved_for_backward", *layout.parameters]
-    with write.block(f"def forward({', '.join(parameters)}):"):
+    with write.block(f"def forward({', '.join(FORWARD_ARGUMENTS)}):"):
         layout.write_sizes(write)
+        layout.write_weights(write)
         write(CONSTANTS)
         with write.block("for t in range(T):"):
             for stage in program.stages:
@@ -97,9 +103,9 @@ class _BackwardWriter:
 
     def function(self) -> str:
         write, layout, program = self.write, self.layout, self.program
-        parameters = ["d_values", "d_vectors", "d_state", "d_outputs", "values", "states", "saved_for_backward"]
-        with write.block(f"def backward({', '.join([*parameters, *layout.parameters])}):"):
+        with write.block(f"def backward({', '.join(BACKWARD_ARGUMENTS)}):"):
             layout.write_sizes(write)
+            layout.write_weights(write)
             write(CONSTANTS, "d_previous = np.zeros_like(d_state)")
             if self.cross_stage:
                 write(f"d_cross_stage = np.zeros(({len(self.cross_stage)}, B, N), values.dtype)")

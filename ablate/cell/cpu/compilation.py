@@ -84,7 +84,7 @@ def verify_kernel(equations: Callable[..., Any], kernel: Kernel, source: str) ->
     from ablate.cell.self_check import check_layers
 
     trace = kernel.program.trace
-    uncompiled = Kernel(kernel.program, run_uncompiled(source))
+    uncompiled = Kernel(kernel.program, run_uncompiled(source), compiled=False)
     found = check_layers(trace, ReferenceLayer(equations, trace), CompiledLayer(uncompiled), CompiledLayer(kernel))
     if found:
         raise KernelDisagreesError(found)
@@ -100,10 +100,11 @@ def _compile(kernel: Kernel) -> None:
         return np.zeros(shape, np.float32)
 
     columns = {stack.key: len(stack.weights) for stack in trace.stacks if stack.maps}
-    weights = [zeros(1, columns[key]) if key in columns else zeros(1) for key in kernel.weights]
+    arrays = [zeros(1, columns[key]) if key in columns else zeros(1) for key in kernel.weights]
+    weights = kernel.weights_argument(arrays)
     forward = zeros(1, 1, maps), zeros(states, 2, 1, 1), zeros(len(program.saved_for_backward), 1, 1, 1)
-    kernel.forward(*forward, *weights)
-    kernel.backward(zeros(1, 1, maps), zeros(vectors, 1), zeros(states, 1, 1), zeros(1, 1, 1), *forward, *weights)
+    kernel.forward(*forward, weights)
+    kernel.backward(zeros(1, 1, maps), zeros(vectors, 1), zeros(states, 1, 1), zeros(1, 1, 1), *forward, weights)
 
 
 @cache

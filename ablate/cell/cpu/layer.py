@@ -45,14 +45,17 @@ class CompiledBoundLayer:
         weights = {key: weight.detach() for key, weight in weights.items()}
         self.like = next(iter(weights.values()))
         self.units, self.maps = self.like.shape[-1], len(trace.maps)
-        self._arrays = [_as_argument(weights[key].numpy()) for key in kernel.weights]
+        if any(weight.dtype != self.like.dtype for weight in weights.values()):
+            raise TypeError("the weights of a layer must be of one dtype")
+        self._arrays = [_as_argument(weights[key].contiguous().numpy()) for key in kernel.weights]
+        self.weights_argument = kernel.weights_argument(self._arrays)
         self._vector_gradients = [gradients[vector.name][0] for vector in trace.vectors]
         # Pieces of stacks whose maps lie side by side among all maps' values: their columns there, and the piece.
         self.inputs: list[tuple[slice, Tensor]] = []
         self.biases: list[tuple[slice, Tensor]] = []
         self.gradients: list[tuple[str, slice, Tensor]] = []
         for stack in trace.stacks:
-            for columns, places in _runs(stack.maps, self.units):
+            for columns, places in runs(stack.maps, self.units):
                 self.gradients.append((stack.key, columns, gradients[stack.key].flatten(-2)[..., places]))
                 piece = weights[stack.key].flatten(-2)[..., places]
                 if stack.key == INPUT_KEY:
@@ -79,7 +82,7 @@ class CompiledBoundLayer:
             workspace.first.zero_()
         else:
             torch.stack(state, out=workspace.first)
-        self.kernel.forward(*workspace.forward, *self._arrays)
+        self.kernel.forward(*workspace.forward, self.weights_argument)
         return workspace.y, workspace.last
 
     def backward(self, d_y: Tensor, d_last: State | None = None, want_d_x: bool = False) -> tuple[Tensor | None, State]:
@@ -90,7 +93,7 @@ class CompiledBoundLayer:
         else:
             torch.stack(d_last, out=workspace.d_state)
         workspace.d_vectors.zero_()
-        d_first = self.kernel.backward(*workspace.backward, d_y.numpy(), *workspace.forward, *self._arrays)
+        d_first = self.kernel.backward(*workspace.backward, d_y.numpy(), *workspace.forward, self.weights_argument)
         for gradient, found in zip(self._vector_gradients, workspace.d_vectors, strict=True):
             gradient.copy_(found)
         for d_values, gradient in workspace.bias_gradients:
@@ -165,7 +168,7 @@ class _Workspace:
         self.backward = [each.numpy() for each in (d_values, self.d_vectors, self.d_state)]
 
 
-def _runs(maps: tuple[int, ...], N: int) -> Iterator[tuple[slice, slice]]:
+def runs(maps: tuple[int, ...], N: int) -> Iterator[tuple[slice, slice]]:
     """The columns of a stack's maps among all maps' values, and their columns in the stack, run by run."""
     first = 0
     for place in range(1, len(maps) + 1):

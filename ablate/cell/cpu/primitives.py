@@ -29,6 +29,28 @@ def _float_of_bits(context: Any, bits: Any) -> Any:
     return types.float32(types.int32), build
 
 
+@intrinsic
+def _pointer(context: Any, address: Any, like: Any) -> Any:
+    pointer = types.CPointer(like.dtype)
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+
+    return pointer(types.int64, like), build
+
+
+@compiled
+def vector_at(weights: Any, k: Any, N: Any, like: Any) -> Any:
+    """The vector of N numbers that lies at the k-th address; its numbers are of the kind of `like`."""
+    return numba.carray(_pointer(weights[k], like), (N,))  # pyright: ignore[reportCallIssue]
+
+
+@compiled
+def matrix_at(weights: Any, k: Any, rows: Any, columns: Any, like: Any) -> Any:
+    """The contiguous matrix that lies at the k-th address; its numbers are of the kind of `like`."""
+    return numba.carray(_pointer(weights[k], like), (rows, columns))  # pyright: ignore[reportCallIssue]
+
+
 def exp(x: Any) -> Any:
     """e to the x."""
     return math.exp(x)

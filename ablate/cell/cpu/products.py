@@ -32,7 +32,7 @@ _LANE = ir.IntType(32)
 
 
 class _Matrix:
-    """A two-dimensional array whose rows are contiguous, or a vector as one row of such."""
+    """A two-dimensional array whose rows are contiguous, unless it is read through `number_at`."""
 
     def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
         array = context.make_array(kind)(context, builder, value)
@@ -41,7 +41,7 @@ class _Matrix:
         self.data = builder.bitcast(array.data, ir.IntType(8).as_pointer())
         self.number = context.get_data_type(kind.dtype)
         self.rows, self.columns = sizes
-        self.stride = strides[0]
+        self.stride, self._step = strides
         self.bytes = kind.dtype.bitwidth // 8
 
     def at(self, row: Any, column: Any, to: Any) -> Any:
@@ -49,6 +49,12 @@ class _Matrix:
         builder = self.builder
         offset = builder.add(builder.mul(row, self.stride), builder.mul(column, _INDEX(self.bytes)))
         return builder.bitcast(builder.gep(self.data, [offset]), to.as_pointer())
+
+    def number_at(self, row: Any, column: Any) -> Any:
+        """A pointer to an element, wherever the next one of its row lies."""
+        builder = self.builder
+        offset = builder.add(builder.mul(row, self.stride), builder.mul(column, self._step))
+        return builder.bitcast(builder.gep(self.data, [offset]), self.number.as_pointer())
 
 
 class _Tiles:
@@ -188,10 +194,7 @@ def _arguments(out: Any, vectors: Any, matrix: Any) -> bool:
     return all(isinstance(each, types.Array) and each.ndim == 2 for each in arrays)
 
 
-@intrinsic
-def multiply_into(context: Any, out: Any, vectors: Any, matrix: Any) -> Any:
-    """out += vectors @ matrix; out is (B, columns), vectors (B, D), matrix (D, columns); rows are contiguous."""
-
+def _product(out: Any, vectors: Any, matrix: Any, add: bool) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         o, v, m = (_Matrix(context, builder, *each) for each in zip(signature.args, arguments, strict=True))
         tiles = _Tiles(builder, m.number, m.bytes)
@@ -204,7 +207,7 @@ def multiply_into(context: Any, out: Any, vectors: Any, matrix: Any) -> Any:
                     start = m.at(loop.index, column, tiles.vector)
                     read = [tiles.load(_next(builder, start, k), masks[k]) for k in range(panel)]
                     for each in range(count):
-                        factor = builder.load(v.at(builder.add(row, _INDEX(each)), loop.index, m.number))
+                        factor = builder.load(v.number_at(builder.add(row, _INDEX(each)), loop.index))
                         spread = tiles.spread(factor)
                         for k in range(panel):
                             tiles.add_product(sums[each][k], spread, read[k])
@@ -212,8 +215,9 @@ def multiply_into(context: Any, out: Any, vectors: Any, matrix: Any) -> Any:
                     start = o.at(builder.add(row, _INDEX(each)), column, tiles.vector)
                     for k in range(panel):
                         pointer = _next(builder, start, k)
-                        old = tiles.load(pointer, masks[k])
-                        value = builder.fadd(old, builder.load(sums[each][k]), flags=_FAST)
+                        value = builder.load(sums[each][k])
+                        if add:
+                            value = builder.fadd(tiles.load(pointer, masks[k]), value, flags=_FAST)
                         tiles.store(value, pointer, masks[k])
 
             tiles.panels(o.columns, ALONE if count == 1 else TOGETHER, tile)
@@ -222,6 +226,21 @@ def multiply_into(context: Any, out: Any, vectors: Any, matrix: Any) -> Any:
         return context.get_dummy_value()
 
     return (types.void(out, vectors, matrix), build) if _arguments(out, vectors, matrix) else None
+
+
+@intrinsic
+def multiply_into(context: Any, out: Any, vectors: Any, matrix: Any) -> Any:
+    """out += vectors @ matrix; out is (B, columns), vectors (B, D), matrix (D, columns).
+
+    Rows are contiguous, those of `vectors` excepted: it may be a transpose.
+    """
+    return _product(out, vectors, matrix, add=True)
+
+
+@intrinsic
+def multiply(context: Any, out: Any, vectors: Any, matrix: Any) -> Any:
+    """out = vectors @ matrix, as `multiply_into`."""
+    return _product(out, vectors, matrix, add=False)
 
 
 @intrinsic

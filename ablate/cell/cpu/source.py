@@ -99,6 +99,7 @@ class Layout:
         self.vectors = {value(vector.name): place for place, vector in enumerate(trace.vectors)}
         in_loop = {product.stack for stage in program.stages for product in stage.products}
         matrices = [stack.key for stack in trace.stacks if stack.key in in_loop]
+        self._columns = {stack.key: len(stack.weights) for stack in trace.stacks if stack.key in matrices}
         self.weights = [*matrices, *(vector.name for vector in trace.vectors)]
         self.parameters = [
             *(f"matrix_{k}" for k in range(len(matrices))),
@@ -143,6 +144,14 @@ class Layout:
     def write_sizes(self, write: SourceWriter) -> None:
         """Name T, B and N."""
         write("T, B, width = values.shape", f"N = width // {len(self.maps)}")
+
+    def write_weights(self, write: SourceWriter) -> None:
+        """Name the matrices and vectors of the time loop."""
+        for k, (key, name) in enumerate(zip(self.weights, self.parameters, strict=True)):
+            if key in self._columns:
+                write(f"{name} = matrix_at(weights, {k}, N, {self._columns[key]} * N, values)")
+            else:
+                write(f"{name} = vector_at(weights, {k}, N, values)")
 
     def _has_row(self, symbol: sympy.Symbol) -> bool:
         return symbol in self.maps or symbol in (*self.states, *self.outputs, *self.saved)
