@@ -67,6 +67,13 @@ def test_the_command_writes_table_and_figure(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "step.png").exists()
 
 
+def test_the_losses_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert benchmark(monkeypatch, "losses", "--rounds", "1", "--out", str(tmp_path)) == 0
+    table = pd.read_csv(tmp_path / "losses.csv")
+    assert set(table["contender"]) == {"compiled", "framework"}
+    assert (table["microseconds"] > 0).all()
+
+
 def test_an_unknown_variant_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

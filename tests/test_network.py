@@ -16,7 +16,8 @@ from ablate.definitions.variant import VARIANTS
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.training_config import TrainingConfig
 from ablate.training.batches import Batch, BatchLoader, Noise
-from ablate.training.losses import MetricSum, best_paths, loss_and_errors
+from ablate.training.ctc import best_paths
+from ablate.training.losses import MetricSum, loss_and_errors
 from ablate.training.network import Network
 from ablate.training.optimiser import make_optimiser
 from ablate.training.text_sampling import sample_text
@@ -198,7 +199,7 @@ def test_best_paths_and_their_edits() -> None:
     frames = [[0, 0, 2, 0, 1, 1], [2, 2, 2, 1, 1, 1], [1, 2, 2, 2, 2, 2]]  # 2 is the blank
     outputs = torch.nn.functional.one_hot(torch.tensor(frames).T, 3).float() * 9
     lengths = np.array([6, 3, 2])
-    assert [path.tolist() for path in best_paths(outputs, lengths)] == [[0, 0, 1], [], [1]]
+    assert [path.tolist() for path in best_paths(outputs.numpy(), lengths)] == [[0, 0, 1], [], [1]]
     labels = np.array([[0], [1], [0], [1], [1]], np.uint8)
     batch = Batch(outputs, labels, lengths, target_lengths=np.array([2, 2, 1]))
     loss, errors = loss_and_errors("ctc", outputs, batch)

@@ -3,8 +3,8 @@
 `binary_cross_entropy`  K independent units; the negative log-likelihood in nats, summed over the units
 `cross_entropy`         one class of K; its negative log-likelihood in nats; a wrong class is an error
 `squared_error`         K numbers; the squared error, summed over them
-`ctc`                   a label without alignment (Graves et al. 2006), the last class being the blank; the loss is the
-                        framework's; the errors are the edits from the best path's label to the right one
+`ctc`                   a label without alignment (Graves et al. 2006), the last class being the blank;
+                        the errors are the edits from the best path's label to the right one
 """
 
 from __future__ import annotations
@@ -14,18 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from numba import types
-from rapidfuzz.distance import Levenshtein
 from torch import Tensor
-from torch.nn.functional import ctc_loss
 
 from ablate.cell.cpu.primitives import compiled, exp, log1p
 from ablate.definitions.dataset import TargetPosition
 from ablate.definitions.scores import SCORES
 from ablate.training.batches import Batch
 from ablate.training.compiled import compiled_loop
+from ablate.training.ctc import ctc_loss_and_errors
 
 # The losses whose derivatives are written here, by the numbers that the compiled loop knows them by.
 BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR = range(3)
@@ -64,46 +61,11 @@ def loss_and_errors(loss: str, outputs: Tensor, batch: Batch, factor: float = 1.
         outputs: (T, B, K), pre-activations; overwritten by `factor` times the derivatives of the loss by them.
     """
     if loss == "ctc":
-        return _ctc_loss_and_errors(outputs, batch, factor)
+        assert batch.target_lengths is not None
+        labels = batch.targets[:, 0]
+        return ctc_loss_and_errors(outputs.numpy(), labels, batch.lengths, batch.target_lengths, factor)
     at_end = batch.target_position is TargetPosition.SEQUENCE_END
     return _loss_and_errors(LOSSES[loss], outputs.numpy(), batch.targets, batch.lengths, at_end, factor)  # type: ignore[call-arg]
-
-
-def _ctc_loss_and_errors(outputs: Tensor, batch: Batch, factor: float) -> tuple[float, float]:
-    assert batch.target_lengths is not None
-    labels, blank = batch.targets[:, 0], outputs.shape[2] - 1
-    ends = np.cumsum(batch.target_lengths)
-    errors = sum(
-        Levenshtein.distance(path.tolist(), labels[end - length : end].tolist())
-        for path, end, length in zip(best_paths(outputs, batch.lengths), ends, batch.target_lengths, strict=True)
-    )
-    with torch.enable_grad():
-        leaf = outputs.detach().requires_grad_()
-        # A sequence that is too short for its label has an infinite loss, and no gradient; it counts in the errors.
-        losses = ctc_loss(
-            leaf.log_softmax(2),
-            torch.from_numpy(labels.astype(np.int64)),
-            torch.from_numpy(batch.lengths),
-            torch.from_numpy(batch.target_lengths),
-            blank,
-            reduction="sum",
-            zero_infinity=True,
-        )
-        (found,) = torch.autograd.grad(losses, leaf, torch.tensor(factor))
-    outputs.copy_(found)
-    return losses.item(), float(errors)
-
-
-def best_paths(outputs: Tensor, lengths: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """The label of each sequence's most probable path: repeats made one, blanks (the last class) left out."""
-    best, blank = outputs.argmax(2).numpy(), outputs.shape[2] - 1
-    paths = []
-    for b, length in enumerate(lengths):
-        path = best[:length, b]
-        new = np.ones(length, bool)
-        new[1:] = path[1:] != path[:-1]
-        paths.append(path[new & (path != blank)])
-    return paths
 
 
 # Numba takes the types of what follows from the signature of the last function.
