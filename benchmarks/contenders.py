@@ -17,7 +17,7 @@ from torch import Tensor
 from ablate.cell.backend import make_layer
 from ablate.cell.trace import BIAS_KEY, INPUT_KEY, Trace
 from ablate.definitions.variant import Variant
-from ablate.training.optimiser import Nesterov
+from ablate.training.optimiser import NESTEROV, make
 from ablate.training.parameters import Parameters
 
 RATE, MOMENTUM = 1e-6, 0.9  # so small that the weights, and with them the work, stay as they are
@@ -65,7 +65,7 @@ def _kernel(variant: Variant, x: Tensor, weighting: Tensor, N: int) -> Step:
     parameters = _parameters(variant.trace, x.shape[2], N)
     layer = make_layer(variant.equations, variant.trace, variant.name, "cpu")
     passes = layer.bind(parameters.weights, parameters.gradients)
-    optimiser = Nesterov(parameters, RATE, MOMENTUM)
+    optimiser = make(parameters, NESTEROV, RATE, MOMENTUM)
 
     def step() -> None:
         passes.forward(x)

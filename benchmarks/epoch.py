@@ -18,10 +18,10 @@ from ablate.definitions.variant import VARIANTS
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.training_config import TrainingConfig
 from ablate.report.style import theme
-from ablate.training.batches import BatchLoader, Noise
+from ablate.training.batches import Noise
 from ablate.training.network import Network
 from ablate.training.optimiser import make_optimiser
-from ablate.training.trial import evaluate, train_epoch
+from ablate.training.trainer import make_trainer
 from benchmarks import plain
 from benchmarks.measure import interleave, markdown, save
 
@@ -57,12 +57,12 @@ def _ablate(name: str, backend: str, size: int) -> Callable[[], object]:
     network.initialise(streams, training, 100)
     settings: dict[str, float | int] = {"learning_rate": RATE, "momentum": MOMENTUM}
     optimiser = make_optimiser(network.parameters, settings, training)
-    frames = BatchLoader(data.splits["train"], data.input_size)
+    trainer, train = make_trainer(network, task, optimiser, training), data.splits["train"]
 
     def epoch() -> float:
-        order = streams.generator("order", 1).permutation(len(data.splits["train"]))
-        train_epoch(network, task, optimiser, frames.batches(order, 1, Noise(streams.generator("noise", 1), NOISE)))
-        return evaluate(network, task, data, "validation")
+        order = streams.generator("order", 1).permutation(len(train))
+        trainer.train(train, order, Noise(streams.generator("noise", 1), NOISE))
+        return trainer.evaluate(data.splits["validation"])
 
     return epoch
 

@@ -17,11 +17,11 @@ from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.training_config import TrainingConfig
 from ablate.training.batches import Batch, BatchLoader, Noise
 from ablate.training.ctc import best_paths
+from ablate.training.framework_trainer import train_epoch
 from ablate.training.losses import MetricSum, loss_and_errors
 from ablate.training.network import Network
 from ablate.training.optimiser import make_optimiser
 from ablate.training.text_sampling import sample_text
-from ablate.training.trial import train_epoch
 
 M, N, K = 5, 7, 3
 LENGTHS = np.array([6, 2, 4])

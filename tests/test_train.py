@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from ablate.cell.backend import make_layer
-from ablate.definitions.dataset import Dataset, TargetPosition
-from ablate.definitions.task import Task
+from ablate.definitions.dataset import Sequences, TargetPosition
 from ablate.definitions.variant import VARIANTS
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.study_plan import TaskConfig
@@ -20,11 +19,12 @@ from ablate.plan.training_config import TrainingConfig
 from ablate.testing.learning import SCALES, SCALES_TASK
 from ablate.training import trial
 from ablate.training.batches import Batch, BatchLoader
-from ablate.training.losses import COMPILED, MetricSum, loss_and_errors
+from ablate.training.losses import LOSSES, MetricSum, loss_and_errors
 from ablate.training.network import Network
 from ablate.training.optimiser import make_optimiser
 from ablate.training.parameters import Parameters
 from ablate.training.text_sampling import sample_text
+from ablate.training.trainer import make_trainer
 from ablate.training.trial import Outcome, run_trial
 
 SETTINGS = {"hidden_size": 12, "learning_rate": 0.02, "momentum": 0.5, "input_noise": 0.0}
@@ -94,17 +94,19 @@ def test_scores_that_are_not_finite(split: str, monkeypatch: pytest.MonkeyPatch)
     """Of validation alone, it ends the trial; of the test, it leaves the trial completed and without a test score."""
     calls = []
 
-    def evaluate(network: Network, task: Task, data: Dataset, of: str) -> float:
-        calls.append(of)
-        return (
-            math.nan
-            if of == split and calls.count(of) == (3 if of == "validation" else 1)
-            else real(network, task, data, of)
-        )
+    class Poisoned:
+        def __init__(self, *arguments: Any) -> None:
+            self._trainer = make_trainer(*arguments)
+            self.train = self._trainer.train
+
+        def evaluate(self, sequences: Sequences) -> float:
+            of = next(name for name, own in SCALES.splits.items() if own is sequences)
+            calls.append(of)
+            poisoned = of == split and calls.count(of) == (3 if of == "validation" else 1)
+            return math.nan if poisoned else self._trainer.evaluate(sequences)
 
     whole = run(training=TrainingConfig(epochs=5))
-    real = trial.evaluate
-    monkeypatch.setattr(trial, "evaluate", evaluate)
+    monkeypatch.setattr(trial, "make_trainer", Poisoned)
     outcome = run(training=TrainingConfig(epochs=5))
     assert outcome.state == "completed"
     if split == "validation":
@@ -286,7 +288,7 @@ def test_a_loss_of_extreme_outputs_is_right() -> None:
     )
     torch.testing.assert_close(outputs.flatten(), torch.tensor([0.0, 0.0, 1.0, -1.0, -0.5]))
     for bad in (math.nan, math.inf):
-        for loss_name in COMPILED:
+        for loss_name in set(LOSSES) - {"ctc"}:
             metric_sum = MetricSum()
             metric_sum.add(*loss_and_errors(loss_name, torch.full((1, 1, 5), bad), batch), batch.n_targets)
             assert math.isnan(metric_sum.score("nats")) and math.isnan(metric_sum.score("error_rate"))

@@ -103,9 +103,10 @@ def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
 
 def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     from ablate.cell.backend import choose_backend, make_layer
-    from ablate.training.batches import BatchLoader, Noise
+    from ablate.training.batches import Noise
     from ablate.training.optimiser import make_optimiser
-    from ablate.training.trial import evaluate, make_network, train_epoch
+    from ablate.training.trainer import make_trainer
+    from ablate.training.trial import make_network
 
     task_config, variant, trial = plan.task_config(task), VARIANTS[MEASURED_VARIANT], plan.trials()[0]
     backend, _ = choose_backend(variant.equations, variant.trace, variant.name, plan.config.backend)
@@ -115,16 +116,14 @@ def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     network.initialise(plan.streams(trial), task_config.training, int(data.splits["train"].lengths.max()))
     optimiser = make_optimiser(network.parameters, hyperparameters, task_config.training)
     few = {split: _first_sequences(sequences) for split, sequences in data.splits.items()}
-    part = Dataset(few, "", data.input_size, data.output_size, hash="not needed")
+    trainer = make_trainer(network, task, optimiser, task_config.training)
 
     def train() -> None:
         noise = Noise(np.random.default_rng(0), float(hyperparameters["input_noise"]))
-        order = np.arange(len(few["train"]))
-        batches = BatchLoader(few["train"], data.input_size).batches(order, task_config.training.batch_size, noise)
-        train_epoch(network, task, optimiser, batches, task_config.training.tbptt_steps)
+        trainer.train(few["train"], np.arange(len(few["train"])), noise)
 
     def loss_and_errors() -> None:
-        evaluate(network, task, part, "validation")
+        trainer.evaluate(few["validation"])
 
     share = {split: data.splits[split].lengths.sum() / few[split].lengths.sum() for split in few}
     test = data.splits["test"].lengths.sum() / few["validation"].lengths.sum()

@@ -36,7 +36,8 @@ def compiled_loop(*signatures: Any) -> Callable[[Callable[..., Any]], Any]:
 @cache
 def _folder() -> Path:
     """Named by what the compiler does not look at: functions that a loop calls from another module."""
-    files = [*Path(__file__).parent.glob("*.py"), *(Path(each.__file__) for each in (primitives, products))]
-    texts = [file.read_text(encoding="utf-8") for file in sorted(files)]
+    here = Path(__file__).parent
+    own = [here / f"{name}.py" for name in ("ctc", "losses", "optimiser")]
+    texts = [file.read_text(encoding="utf-8") for file in (Path(primitives.__file__), Path(products.__file__), *own)]
     text = "".join([version("numba"), version("llvmlite"), *texts])
     return writable(default_cache_folder() / f"loops-{hashlib.sha256(text.encode()).hexdigest()[:16]}")

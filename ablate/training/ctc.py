@@ -340,8 +340,9 @@ def _signature(target: types.Type) -> types.Type:
 _SIGNATURES: Any = [_signature(kind) for kind in (types.uint8, types.uint16)]
 
 
-@compiled_loop(*_SIGNATURES)
-def _ctc_loss_and_errors(outputs, labels, lengths, target_lengths, work, numbers, factor):
+@compiled
+def sum_ctc(outputs, labels, lengths, target_lengths, work, numbers, factor):
+    """As `ctc_loss_and_errors`, with memory to work in: see `ctc`; of whole numbers as many as frames and labels."""
     loss, errors, first = 0.0, 0.0, 0
     path, row = numbers[: outputs.shape[0]], numbers[outputs.shape[0] :]
     for b in range(outputs.shape[1]):
@@ -351,6 +352,11 @@ def _ctc_loss_and_errors(outputs, labels, lengths, target_lengths, work, numbers
         errors += edit_distance(path[:found], label, row)
         loss += ctc(outputs, b, lengths[b], label, work, outputs.dtype.type(factor))
     return loss, errors
+
+
+@compiled_loop(*_SIGNATURES)
+def _ctc_loss_and_errors(outputs, labels, lengths, target_lengths, work, numbers, factor):
+    return sum_ctc(outputs, labels, lengths, target_lengths, work, numbers, factor)
 
 
 def ctc_loss_and_errors(

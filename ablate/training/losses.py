@@ -24,12 +24,13 @@ from ablate.training.batches import Batch
 from ablate.training.compiled import compiled_loop
 from ablate.training.ctc import ctc_loss_and_errors
 
-# The losses whose derivatives are written here, by the numbers that the compiled loop knows them by.
-BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR = range(3)
+# The losses by the numbers that compiled code knows them by.
+BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARED_ERROR, CTC = range(4)
 LOSSES = {
     "binary_cross_entropy": BINARY_CROSS_ENTROPY,
     "cross_entropy": CROSS_ENTROPY,
     "squared_error": SQUARED_ERROR,
+    "ctc": CTC,
 }
 
 
@@ -57,7 +58,7 @@ def loss_and_errors(loss: str, outputs: Tensor, batch: Batch, factor: float = 1.
     """Loss and errors of a batch, each summed over its targets.
 
     Args:
-        loss: `ctc` or one of LOSSES.
+        loss: one of LOSSES.
         outputs: (T, B, K), pre-activations; overwritten by `factor` times the derivatives of the loss by them.
     """
     if loss == "ctc":

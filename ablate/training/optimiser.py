@@ -53,13 +53,13 @@ def make_optimiser(
     rate, momentum = float(hyperparameters["learning_rate"]), float(hyperparameters["momentum"])
     limit = training.gradient_clipping or math.inf
     if training.optimiser == "adam":
-        return optimiser(parameters, ADAM, rate, momentum, limit)
+        return make(parameters, ADAM, rate, momentum, limit)
     if training.optimiser == "adagrad":
-        return optimiser(parameters, ADAGRAD, rate, 0.0, limit)
-    return optimiser(parameters, NESTEROV, rate * (1 - momentum), momentum, limit)
+        return make(parameters, ADAGRAD, rate, 0.0, limit)
+    return make(parameters, NESTEROV, rate * (1 - momentum), momentum, limit)
 
 
-def optimiser(parameters: Parameters, number: int, rate: float, momentum: float, limit: float = math.inf) -> Optimiser:
+def make(parameters: Parameters, number: int, rate: float, momentum: float, limit: float = math.inf) -> Optimiser:
     """An optimiser that has made no update yet."""
     slots = np.zeros((2 if number == ADAM else 1, len(parameters.flat)), np.float32)
     return Optimiser(parameters, number, slots, np.array([rate, momentum, limit, 0.0]))

@@ -15,7 +15,8 @@ from numba import types
 from ablate.cell.cpu.primitives import compiled
 from ablate.cell.cpu.products import multiply, multiply_back, multiply_into
 from ablate.training.compiled import compiled_loop
-from ablate.training.losses import sum_losses
+from ablate.training.ctc import ctc_work_size, sum_ctc
+from ablate.training.losses import CTC, sum_losses
 from ablate.training.optimiser import update
 
 # The columns of the table of pieces. A piece has `WIDTH` columns of a stack, from column `START`; the stack begins at
@@ -106,7 +107,7 @@ def _layer_forward(forward, x, values, states, saved, pieces, addresses, flat):
 def _layer_backward(backward, x, d_y, d_values, d_state, d_vectors, values, states, saved, pieces, addresses, gradient):
     """The gradients of one layer's weights, given those of its outputs, (T, B, N)."""
     T, B, width = values.shape
-    S, N = states.shape[0], states.shape[3]
+    N = states.shape[3]
     d_state[:] = 0
     d_vectors[:] = 0
     backward(d_values, d_vectors, d_state, d_y, values, states, saved, addresses)
@@ -172,6 +173,14 @@ def run_batches(
     d_W_output = gradient[len(flat) - K * directions * N - K : len(flat) - K].reshape(K, directions * N)
     b_output, d_b_output = flat[len(flat) - K :], gradient[len(flat) - K :]
     d_vectors = np.zeros((n_vectors, N), np.float32)
+    labels, work, numbers = np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64)
+    if loss == CTC:
+        labels = targets[:, 0].astype(np.int64)
+        longest = batches[:, FRAMES].max()
+        work, numbers = (
+            np.zeros(ctc_work_size(longest, target_lengths.max())),
+            np.zeros(longest + len(labels), np.int64),
+        )
     for place in range(len(batches)):
         B, first_sequence = batches[place, SEQUENCES], batches[place, FIRST_SEQUENCE]
         all_lengths = lengths[first_sequence : first_sequence + B]
@@ -183,7 +192,9 @@ def run_batches(
             part_lengths = all_lengths - start
             n_targets = 0
             for b in range(B):
-                if at_end:
+                if loss == CTC:
+                    n_targets += target_lengths[first_sequence + b]
+                elif at_end:
                     n_targets += 1 if 0 < part_lengths[b] <= T else 0
                 else:
                     n_targets += max(0, min(T, part_lengths[b]))
@@ -231,12 +242,18 @@ def run_batches(
                 rows[r] = b_output
             _back(rows, y, W_output)
             first_target = batches[place, FIRST_TARGET]
-            if at_end:
-                part_targets = targets[first_target : first_target + B].reshape(1, B, targets.shape[1])
+            if loss == CTC:
+                part_labels = labels[first_target : first_target + n_targets]
+                counts = target_lengths[first_sequence : first_sequence + B]
+                found, errors = sum_ctc(outputs, part_labels, part_lengths, counts, work, numbers, 1 / B)
             else:
-                first_target += start * B
-                part_targets = targets[first_target : first_target + steps].reshape(T, B, targets.shape[1])
-            found, errors = sum_losses(loss, outputs, part_targets, part_lengths, at_end, 1 / B)
+                first_target, rows_of_targets, frames = (
+                    (first_target, B, 1) if at_end else (first_target + start * B, steps, T)
+                )
+                part_targets = targets[first_target : first_target + rows_of_targets].reshape(
+                    frames, B, targets.shape[1]
+                )
+                found, errors = sum_losses(loss, outputs, part_targets, part_lengths, at_end, 1 / B)
             totals[0] += found
             totals[1] += errors
             totals[2] += n_targets

@@ -10,7 +10,6 @@ import torch
 
 from ablate.cell.layer import Layer
 from ablate.definitions.dataset import Dataset
-from ablate.definitions.task import Task
 from ablate.definitions.variant import Variant
 from ablate.plan.random_streams import RandomStreams
 from ablate.plan.study_plan import TaskConfig

@@ -34,7 +34,8 @@ import math
 
 import numpy as np
 
-from ablate.cell.cpu.primitives import exp, kernel, matrix_at, maximum, minimum, relu, sigmoid, softplus, tanh, vector_at
+from ablate.cell.cpu.primitives import exp, kernel, maximum, minimum, relu, sigmoid, softplus, tanh
+from ablate.cell.cpu.primitives import matrix_at, vector_at
 from ablate.cell.cpu.products import multiply_back, multiply_into
 
 '''
