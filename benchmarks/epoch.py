@@ -18,8 +18,9 @@ from ablate.definitions.variant import VARIANTS
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.training_config import TrainingConfig
 from ablate.report.style import theme
-from ablate.training.batches import BatchLoader, Noise
+from ablate.training.batches import BatchLoader
 from ablate.training.network import Network
+from ablate.training.noise import Noise
 from ablate.training.optimiser import make_optimiser
 from ablate.training.trial import evaluate, train_epoch
 from benchmarks import plain
@@ -61,7 +62,7 @@ def _ablate(name: str, backend: str, size: int) -> Callable[[], object]:
 
     def epoch() -> float:
         order = streams.generator("order", 1).permutation(len(data.splits["train"]))
-        train_epoch(network, task, optimiser, frames.batches(order, 1, Noise(streams.generator("noise", 1), NOISE)))
+        train_epoch(network, task, optimiser, frames.batches(order, 1, Noise(streams.key("noise", 1), NOISE)))
         return evaluate(network, task, data, "validation")
 
     return epoch

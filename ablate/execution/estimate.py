@@ -103,7 +103,8 @@ def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
 
 def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     from ablate.cell.backend import choose_backend, make_layer
-    from ablate.training.batches import BatchLoader, Noise
+    from ablate.training.batches import BatchLoader
+    from ablate.training.noise import Noise
     from ablate.training.optimiser import make_optimiser
     from ablate.training.trial import evaluate, make_network, train_epoch
 
@@ -118,7 +119,7 @@ def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     part = Dataset(few, "", data.input_size, data.output_size, hash="not needed")
 
     def train() -> None:
-        noise = Noise(np.random.default_rng(0), float(hyperparameters["input_noise"]))
+        noise = Noise(np.zeros(2, np.uint32), float(hyperparameters["input_noise"]))
         order = np.arange(len(few["train"]))
         batches = BatchLoader(few["train"], data.input_size).batches(order, task_config.training.batch_size, noise)
         train_epoch(network, task, optimiser, batches, task_config.training.tbptt_steps)

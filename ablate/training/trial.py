@@ -15,9 +15,10 @@ from ablate.definitions.task import Task
 from ablate.definitions.variant import Variant
 from ablate.plan.random_streams import RandomStreams
 from ablate.plan.study_plan import TaskConfig
-from ablate.training.batches import Batch, BatchLoader, Noise, order_by_length
+from ablate.training.batches import Batch, BatchLoader, order_by_length
 from ablate.training.losses import MetricSum, loss_and_errors
 from ablate.training.network import Network
+from ablate.training.noise import Noise
 from ablate.training.optimiser import Optimiser, make_optimiser
 from ablate.training.text_sampling import sample_text
 
@@ -80,7 +81,7 @@ def _train(
     for epoch in range(1, training.epochs + 1):
         if task.generate is not None and epoch > 1:
             sequences = task.generate(streams.generator("data", "train", epoch), len(sequences), task_config.settings)
-        noise = Noise(streams.generator("noise", epoch), float(hyperparameters["input_noise"]))
+        noise = Noise(streams.key("noise", epoch), float(hyperparameters["input_noise"]))
         order = streams.generator("order", epoch).permutation(len(sequences))
         batches = BatchLoader(sequences, data.input_size).batches(order, training.batch_size, noise)
         train = train_epoch(network, task, optimiser, batches, training.tbptt_steps)
