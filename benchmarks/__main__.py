@@ -2,7 +2,7 @@
 
 python -m benchmarks                  everything, about a quarter of an hour
 python -m benchmarks step --variants V,NP,GRU
-python -m benchmarks losses           loss and derivatives of labels without alignment; not on the page
+python -m benchmarks parts            labels without alignment and noise, alone; not on the page
 python -m benchmarks calibration      errors and coverage of the comparisons in simulated studies, docs/calibration.md
 """
 
@@ -20,7 +20,7 @@ SPEED = ("step", "epoch", "sweep")
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the benchmarks.")
-    parser.add_argument("which", nargs="*", choices=[[], *SPEED, "losses", "calibration"], help="default: all of speed")
+    parser.add_argument("which", nargs="*", choices=[[], *SPEED, "parts", "calibration"], help="default: all of speed")
     parser.add_argument("--variants", default="all", help="for the step: all, groups or names (default: all)")
     parser.add_argument("--rounds", type=int, default=11, help="how often each contender has its turn (default: 11)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for CSV and figures")
@@ -33,7 +33,7 @@ def main() -> int:
         from benchmarks.calibration.command import run
 
         run(options.out, options.studies, to_page=options.out.resolve() == RESULTS.resolve())
-    return _speed(options, [name for name in (*SPEED, "losses") if name in names])
+    return _speed(options, [name for name in (*SPEED, "parts") if name in names])
 
 
 def _speed(options: argparse.Namespace, names: list[str]) -> int:
@@ -42,7 +42,7 @@ def _speed(options: argparse.Namespace, names: list[str]) -> int:
     import torch
 
     from ablate.errors import UserError
-    from benchmarks import epoch, losses, page, step, sweep
+    from benchmarks import epoch, page, parts, step, sweep
     from benchmarks.measure import machine
 
     torch.set_num_threads(1)
@@ -55,8 +55,8 @@ def _speed(options: argparse.Namespace, names: list[str]) -> int:
                 step.run(options.out, options.variants, options.rounds)
             elif name == "epoch":
                 epoch.run(options.out, max(options.rounds // 3, 1))
-            elif name == "losses":
-                losses.run(options.out, options.rounds)
+            elif name == "parts":
+                parts.run(options.out, options.rounds)
             else:
                 sweep.run(options.out)
             # With each result, since a partial run leaves the others as they are.

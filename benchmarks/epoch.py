@@ -18,8 +18,8 @@ from ablate.definitions.variant import VARIANTS
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.training_config import TrainingConfig
 from ablate.report.style import theme
-from ablate.training.batches import Noise
 from ablate.training.network import Network
+from ablate.training.noise import Noise
 from ablate.training.optimiser import make_optimiser
 from ablate.training.trainer import make_trainer
 from benchmarks import plain
@@ -61,7 +61,7 @@ def _ablate(name: str, backend: str, size: int) -> Callable[[], object]:
 
     def epoch() -> float:
         order = streams.generator("order", 1).permutation(len(train))
-        trainer.train(train, order, Noise(streams.generator("noise", 1), NOISE))
+        trainer.train(train, order, Noise(streams.key("noise", 1), NOISE))
         return trainer.evaluate(data.splits["validation"])
 
     return epoch

@@ -16,10 +16,10 @@ from ablate.plan.random_streams import RandomStreams
 from ablate.plan.study_plan import TrialId
 from ablate.plan.training_config import TrainingConfig
 from ablate.testing.layers import layer_of
-from ablate.training.batches import Noise
 from ablate.training.compiled_trainer import CompiledTrainer
 from ablate.training.framework_trainer import FrameworkTrainer
 from ablate.training.network import Network
+from ablate.training.noise import Noise
 from ablate.training.optimiser import make_optimiser
 
 M, K = 5, 4
@@ -54,10 +54,13 @@ def train(made: type, name: str, N: int, task: Task, data: Sequences, training: 
     network.initialise(RandomStreams(0, TrialId("music", name, 0)), training, 10)
     optimiser = make_optimiser(network.parameters, {"learning_rate": 0.02, "momentum": 0.5}, training)
     trainer = made(network, task, optimiser, training.batch_size, training.tbptt_steps)
-    scores = []
+    scores, seed = [], 0
     for epoch in range(3):
         generator = np.random.default_rng(epoch)
-        scores += [trainer.train(data, generator.permutation(len(data)), Noise(generator, 0.1)), trainer.evaluate(data)]
+        scores += [
+            trainer.train(data, generator.permutation(len(data)), Noise(np.array([seed, epoch], np.uint32), 0.1)),
+            trainer.evaluate(data),
+        ]
     return np.array(scores), network.parameters.flat
 
 

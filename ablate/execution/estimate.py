@@ -103,7 +103,7 @@ def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
 
 def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     from ablate.cell.backend import choose_backend, make_layer
-    from ablate.training.batches import Noise
+        from ablate.training.noise import Noise
     from ablate.training.optimiser import make_optimiser
     from ablate.training.trainer import make_trainer
     from ablate.training.trial import make_network
@@ -119,7 +119,7 @@ def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     trainer = make_trainer(network, task, optimiser, task_config.training)
 
     def train() -> None:
-        noise = Noise(np.random.default_rng(0), float(hyperparameters["input_noise"]))
+        noise = Noise(np.zeros(2, np.uint32), float(hyperparameters["input_noise"]))
         trainer.train(few["train"], np.arange(len(few["train"])), noise)
 
     def loss_and_errors() -> None:

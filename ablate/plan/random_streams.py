@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True, order=True)
@@ -49,12 +50,19 @@ class RandomStreams:
     paired: bool = True  # whether all variants share the draws of an index
 
     def generator(self, purpose: str, *details: str | int) -> np.random.Generator:
-        """The generator for one purpose, such as ("noise", epoch)."""
+        """The generator for one purpose, such as ("order", epoch)."""
+        return np.random.Generator(np.random.PCG64(self._sequence(purpose, *details)))
+
+    def key(self, purpose: str, *details: str | int) -> npt.NDArray[np.uint32]:
+        """The key for one purpose, such as ("noise", epoch), of a stream whose numbers are known by their places."""
+        return self._sequence(purpose, *details).generate_state(2).astype(np.uint32)
+
+    def _sequence(self, purpose: str, *details: str | int) -> np.random.SeedSequence:
         at = self.coordinates
         variant = () if self.paired and not at.replicate else (at.variant,)
         replicate = (at.purpose, at.replicate) if at.replicate else ()
         name = (at.task, *variant, at.index, *replicate, purpose, *details)
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=_key(name))))
+        return np.random.SeedSequence(self.seed, spawn_key=_key(name))
 
 
 def _key(name: tuple[str | int, ...]) -> tuple[int, ...]:

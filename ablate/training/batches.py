@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ablate.definitions.dataset import Sequences, TargetPosition
+from ablate.training.noise import Noise
 
 if TYPE_CHECKING:
     from ablate.definitions.task import Task
@@ -51,20 +52,6 @@ class Batch:
             frames = slice(first, first + size)
             targets = self.targets[frames] if self.target_position is TargetPosition.EVERY_FRAME else self.targets
             yield Batch(self.x[frames], targets, self.lengths - first, self.target_position)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Gaussian noise over the inputs, drawn batch by batch."""
-
-    generator: np.random.Generator
-    std: float
-
-    def add_to(self, x: Array) -> None:
-        if self.std:
-            drawn = self.generator.standard_normal(x.shape, dtype=np.float32)
-            drawn *= np.float32(self.std)
-            x += drawn
 
 
 class BatchLoader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,9 +15,10 @@ from ablate.cell.trace import BIAS_KEY, INPUT_KEY
 from ablate.definitions.dataset import Sequences, TargetPosition
 from ablate.definitions.task import Task
 from ablate.training import passes
-from ablate.training.batches import Noise, evaluation_batches, order_by_length
+from ablate.training.batches import evaluation_batches, order_by_length
 from ablate.training.losses import LOSSES, MetricSum
 from ablate.training.network import Network
+from ablate.training.noise import Noise
 from ablate.training.optimiser import Optimiser
 from ablate.training.packing import PackedBatches, Packer
 
@@ -54,7 +56,7 @@ class CompiledTrainer:
         )
         self._memory: tuple[npt.NDArray[np.float32], ...] = ()
         self._capacity = 0, 0
-        self._packers: dict[int, tuple[Sequences, Packer]] = {}
+        self._packers: deque[tuple[Sequences, Packer]] = deque(maxlen=2)  # of training and validation
 
     def train(self, sequences: Sequences, order: npt.NDArray[np.int64], noise: Noise | None = None) -> float:
         """As `FrameworkTrainer.train`."""
@@ -68,9 +70,11 @@ class CompiledTrainer:
         return self._pass(packed, sequences.target_position, frames, training=False)
 
     def _packer(self, sequences: Sequences) -> Packer:
-        if id(sequences) not in self._packers:  # the sequences are kept, so that no others get their number
-            self._packers[id(sequences)] = sequences, Packer(sequences, self._network.M)
-        return self._packers[id(sequences)][1]
+        for known, packer in self._packers:
+            if known is sequences:
+                return packer
+        self._packers.append((sequences, Packer(sequences, self._network.M)))
+        return self._packers[-1][1]
 
     def _pass(self, packed: Iterator[PackedBatches], position: TargetPosition, part_size: int, training: bool) -> float:
         totals = np.zeros(3)

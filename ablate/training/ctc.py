@@ -329,15 +329,9 @@ def edit_distance(one, other, work):
 _OUTPUTS = types.float32[:, :, ::1]
 _LENGTHS = types.Array(types.int64, 1, "A", readonly=True)
 _NUMBERS: Any = types.int64[::1]
-
-
-def _signature(target: types.Type) -> types.Type:
-    labels = types.Array(target, 1, "A", readonly=True)
-    pair = types.UniTuple(types.float64, 2)
-    return pair(_OUTPUTS, labels, _LENGTHS, _LENGTHS, types.float64[::1], _NUMBERS, types.float64)
-
-
-_SIGNATURES: Any = [_signature(kind) for kind in (types.uint8, types.uint16)]
+_SIGNATURE: Any = types.UniTuple(types.float64, 2)(
+    _OUTPUTS, _NUMBERS, _LENGTHS, _LENGTHS, types.float64[::1], _NUMBERS, types.float64
+)
 
 
 @compiled
@@ -354,7 +348,7 @@ def sum_ctc(outputs, labels, lengths, target_lengths, work, numbers, factor):
     return loss, errors
 
 
-@compiled_loop(*_SIGNATURES)
+@compiled_loop(_SIGNATURE)
 def _ctc_loss_and_errors(outputs, labels, lengths, target_lengths, work, numbers, factor):
     return sum_ctc(outputs, labels, lengths, target_lengths, work, numbers, factor)
 
@@ -374,7 +368,8 @@ def ctc_loss_and_errors(
     """
     T, L = len(outputs), int(target_lengths.max(initial=0))
     work, numbers = np.empty(ctc_work_size.py_func(T, L)), np.empty(T + L, np.int64)
-    return _ctc_loss_and_errors(outputs, labels, lengths, target_lengths, work, numbers, factor)  # type: ignore[call-arg]
+    whole = labels.astype(np.int64)  # which type they have, does not pay compiling for
+    return _ctc_loss_and_errors(outputs, whole, lengths, target_lengths, work, numbers, factor)  # type: ignore[call-arg]
 
 
 @compiled_loop(_NUMBERS(_OUTPUTS, _LENGTHS, types.int64[:, ::1]))

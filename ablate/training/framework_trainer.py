@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from ablate.definitions.dataset import Sequences
 from ablate.definitions.task import Task
-from ablate.training.batches import Batch, BatchLoader, Noise, evaluation_batches, order_by_length
+from ablate.training.batches import Batch, BatchLoader, evaluation_batches, order_by_length
 from ablate.training.losses import MetricSum, loss_and_errors
 from ablate.training.network import Network
+from ablate.training.noise import Noise
 from ablate.training.optimiser import Optimiser
 
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from numba import types
 
 from ablate.definitions.dataset import Sequences, TargetPosition
-from ablate.training.batches import Noise
 from ablate.training.compiled import compiled_loop
+from ablate.training.noise import Noise
 
 Array = npt.NDArray[Any]
 PACKED_FRAMES = 4096  # in one call, if no single batch has more: enough to forget the call, little enough for the cache

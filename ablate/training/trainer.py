@@ -11,10 +11,10 @@ from ablate.cell.cpu.layer import CompiledBoundLayer
 from ablate.definitions.dataset import Sequences
 from ablate.definitions.task import Task
 from ablate.plan.training_config import TrainingConfig
-from ablate.training.batches import Noise
 from ablate.training.compiled_trainer import CompiledTrainer
 from ablate.training.framework_trainer import FrameworkTrainer
 from ablate.training.network import Network
+from ablate.training.noise import Noise
 from ablate.training.optimiser import Optimiser
 
 

@@ -13,8 +13,8 @@ from ablate.definitions.dataset import Dataset
 from ablate.definitions.variant import Variant
 from ablate.plan.random_streams import RandomStreams
 from ablate.plan.study_plan import TaskConfig
-from ablate.training.batches import Noise
 from ablate.training.network import Network
+from ablate.training.noise import Noise
 from ablate.training.optimiser import make_optimiser
 from ablate.training.text_sampling import sample_text
 from ablate.training.trainer import make_trainer
@@ -76,7 +76,7 @@ def _train(
     for epoch in range(1, training.epochs + 1):
         if task.generate is not None and epoch > 1:
             sequences = task.generate(streams.generator("data", "train", epoch), len(sequences), task_config.settings)
-        noise = Noise(streams.generator("noise", epoch), float(hyperparameters["input_noise"]))
+        noise = Noise(streams.key("noise", epoch), float(hyperparameters["input_noise"]))
         order = streams.generator("order", epoch).permutation(len(sequences))
         train = trainer.train(sequences, order, noise)
         validation = trainer.evaluate(data.splits["validation"]) if math.isfinite(train) else math.nan
