@@ -103,7 +103,7 @@ def _measure(config: Config) -> tuple[dict[str, int], dict[str, Costs]]:
 
 def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     from ablate.cell.backend import choose_backend, make_layer
-        from ablate.training.noise import Noise
+    from ablate.training.noise import Noise
     from ablate.training.optimiser import make_optimiser
     from ablate.training.trainer import make_trainer
     from ablate.training.trial import make_network
