@@ -14,6 +14,8 @@ from ablate.execution.progress import ProgressDisplay
 from ablate.plan.config import Config
 from ablate.plan.study_plan import StudyPlan, make_plan
 from ablate.storage.folder import StudyFolder
+from ablate.training.loops import loops_are_ready
+from ablate.training.prepare import prepare_loops
 
 
 def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str]:
@@ -23,7 +25,8 @@ def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str
         if backend := ready_backend(variant.trace, variant.name, plan.config.backend):
             backends[variant.name] = backend
     names = [variant.name for variant in plan.variants if variant.name not in backends]
-    if not names:
+    loops = 0 if loops_are_ready() else 1
+    if not names and not loops:
         return backends
     if plan.only_here():  # and so in no process that would compile
         for done, name in enumerate(names):
@@ -32,17 +35,20 @@ def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str
             if reason:
                 progress.print_line(reason)
         return backends
-    progress.step("compiling kernels", 0, len(names))
+    progress.step("compiling kernels", 0, len(names) + loops)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(plan.config.workers, len(names)), context, exit_with_parent) as pool:
+    with ProcessPoolExecutor(min(plan.config.workers, len(names) + loops), context, exit_with_parent) as pool:
         with interrupts_held_back():
+            loops_compiled = pool.submit(prepare_loops) if loops else None
             futures = {pool.submit(_choose, name, plan.config): name for name in names}
         try:
             for done, future in enumerate(as_completed(futures)):
-                progress.step("compiling kernels", done + 1, len(names))
+                progress.step("compiling kernels", done + 1, len(names) + loops)
                 backends[futures[future]], reason = future.result()
                 if reason:
                     progress.print_line(reason)
+            if loops_compiled is not None:
+                loops_compiled.result()
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
