@@ -92,7 +92,8 @@ class CompiledTrainer:
             )
             if not np.isfinite(totals[0]):
                 break
-        return MetricSum(totals[0], totals[1], int(totals[2])).score(self._task.score)
+        loss, errors, n_targets = totals.tolist()
+        return MetricSum(loss, errors, int(n_targets)).score(self._task.score)
 
     def _provide_memory(self, batches: PackedBatches, part_size: int) -> None:
         frames, sequences = batches.batches[:, passes.FRAMES], batches.batches[:, passes.SEQUENCES]
