@@ -43,16 +43,18 @@ def _case(T: int, B: int, K: int, L: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _ctc(T: int, B: int, K: int, L: int) -> Step:
-    outputs, *rest = _case(T, B, K, L)
-    return lambda: ctc_loss_and_errors(outputs.copy(), *rest, 1.0)
+    outputs, labels, lengths, target_lengths = _case(T, B, K, L)
+    return lambda: ctc_loss_and_errors(outputs.copy(), labels, lengths, target_lengths, 1.0)
 
 
 def _framework(T: int, B: int, K: int, L: int) -> Step:
-    outputs, labels, *ends = map(torch.from_numpy, _case(T, B, K, L))
+    outputs, labels, lengths, target_lengths = map(torch.from_numpy, _case(T, B, K, L))
     leaf, labels = outputs.requires_grad_(), labels.long()
 
     def step() -> None:
-        loss = ctc_loss(leaf.log_softmax(2), labels, *ends, K - 1, reduction="sum", zero_infinity=True)
+        loss = ctc_loss(
+            leaf.log_softmax(2), labels, lengths, target_lengths, K - 1, reduction="sum", zero_infinity=True
+        )
         torch.autograd.grad(loss, leaf)
 
     return step

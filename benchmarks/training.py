@@ -90,7 +90,7 @@ def _trainer(cell: str, N: int) -> tuple[Trainer, Sequences, np.ndarray]:
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Microseconds a frame by cell, contender and size."""
     times = table.pivot(index=["variant", "contender"], columns="hidden_size", values="microseconds")
-    times = times.reindex(pd.MultiIndex.from_frame(table[["variant", "contender"]].drop_duplicates()))
+    times = times.reindex(list(dict.fromkeys(zip(table["variant"], table["contender"], strict=True))))
     return times.rename(columns=lambda N: f"N = {N}").map("{:.2f}".format).reset_index()
 
 

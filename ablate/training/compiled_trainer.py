@@ -44,8 +44,8 @@ class CompiledTrainer:
         cells = [cell for layer in network.cells for cell in layer]
         self._directions = len(network.cells[0])
         self._pieces = np.array([list(_pieces(network, program, prefix)) for prefix, _, _ in cells], np.int64)
-        self._layers = [layer for _, _, layer in cells]
-        self._addresses = np.array([layer.weights_argument for layer in self._layers], np.int64)
+        layers = [layer for _, _, layer in cells if isinstance(layer, CompiledBoundLayer)]
+        self._addresses = np.array([layer.weights_argument for layer in layers], np.int64)
         self._sizes = np.array(
             [
                 *(network.N, network.K, len(network.cells), self._directions),
@@ -131,7 +131,7 @@ def _pieces(network: Network, program: Program, prefix: str) -> Iterator[list[in
     reads = {product.stack: product.vector for stage in program.stages for product in stage.products}
     for stack in trace.stacks:
         weight = network.parameters.weights[prefix + stack.key]
-        offset, stride = weight.storage_offset(), weight[0].numel()
+        offset, stride = int(weight.storage_offset()), weight[0].numel()
         if not stack.maps:
             yield [passes.VECTOR, offset, 1, N, 0, N, 0, 0, 0]
         for columns, places in runs(stack.maps, N):

@@ -96,7 +96,7 @@ class Packer:
         return PackedBatches(inputs, targets, batches, lengths, target_lengths)
 
 
-def _signature(kind: types.Type) -> types.Type:
+def _signature(kind: types.Type) -> Any:
     indices, table = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
     rows = types.Array(kind, 2, "A", readonly=True)
     return types.void(rows, indices, indices, table, types.boolean, types.float32[:, ::1])

@@ -39,17 +39,17 @@ BACKWARD = types.FunctionType(_cube(_cube, _matrix, _cube, _cube, *_forward_argu
 
 @compiled
 def _into(out, vectors, matrix):  # one function a use: an intrinsic's code is written wherever it stands
-    multiply_into(out, vectors, matrix)
+    multiply_into(out, vectors, matrix)  # pyright: ignore[reportCallIssue]
 
 
 @compiled
 def _product(out, vectors, matrix):
-    multiply(out, vectors, matrix)
+    multiply(out, vectors, matrix)  # pyright: ignore[reportCallIssue]
 
 
 @compiled
 def _back(out, vectors, matrix):
-    multiply_back(out, vectors, matrix)
+    multiply_back(out, vectors, matrix)  # pyright: ignore[reportCallIssue]
 
 
 @compiled

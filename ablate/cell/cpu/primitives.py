@@ -42,13 +42,13 @@ def _pointer(context: Any, address: Any, like: Any) -> Any:
 @compiled
 def vector_at(weights: Any, k: Any, N: Any, like: Any) -> Any:
     """The vector of N numbers that lies at the k-th address; its numbers are of the kind of `like`."""
-    return numba.carray(_pointer(weights[k], like), (N,))  # pyright: ignore[reportCallIssue]
+    return numba.carray(_pointer(weights[k], like), (N,))  # pyright: ignore
 
 
 @compiled
 def matrix_at(weights: Any, k: Any, rows: Any, columns: Any, like: Any) -> Any:
     """The contiguous matrix that lies at the k-th address; its numbers are of the kind of `like`."""
-    return numba.carray(_pointer(weights[k], like), (rows, columns))  # pyright: ignore[reportCallIssue]
+    return numba.carray(_pointer(weights[k], like), (rows, columns))  # pyright: ignore
 
 
 def exp(x: Any) -> Any:
