@@ -155,3 +155,35 @@ def test_a_user_of_a_container_can_sweep(tmp_path: Path, small_music: Path) -> N
 
 def test_cores_are_those_that_may_be_used() -> None:
     assert 1 <= cores() <= len(os.sched_getaffinity(0))
+
+
+UNUSUAL_STYLE = """\
+text.usetex: True
+font.family: fantasy
+backend: TkAgg
+savefig.format: eps
+savefig.bbox: tight
+figure.autolayout: True
+axes.facecolor: black
+svg.fonttype: none
+mathtext.default: bf
+"""
+WRITE_REPORT = """\
+import sys
+from pathlib import Path
+from ablate.report.write import write_report
+from ablate.testing.synthetic import synthetic_results
+write_report(synthetic_results(variants=("V", "NFG"), trials=12), Path(sys.argv[1]))
+"""
+
+
+def test_a_report_is_the_same_whatever_style_the_user_has_set(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text(UNUSUAL_STYLE)
+    for name, more in (("plain", {}), ("styled", {"MATPLOTLIBRC": str(tmp_path)})):
+        words = [sys.executable, "-c", WRITE_REPORT, str(tmp_path / name)]
+        done = subprocess.run(words, cwd=ROOT, env={**os.environ, **more}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and done.stderr == ""
+    files = [file for file in sorted((tmp_path / "plain").rglob("*")) if file.is_file()]
+    assert len(files) > 40
+    for file in files:
+        assert (tmp_path / "styled" / file.relative_to(tmp_path / "plain")).read_bytes() == file.read_bytes(), file.name
