@@ -20,6 +20,7 @@ from ablate.report.page import render_page
 from ablate.report.registry import FIGURES
 from ablate.storage.folder import StudyFolder
 from ablate.storage.results import load_results
+from ablate.storage.stored_table import StoredTable
 from ablate.storage.tables import TRIAL_COLUMNS, Curve
 from ablate.testing.synthetic import synthetic_results
 
@@ -33,7 +34,9 @@ def whole(tmp_path_factory) -> Path:
     results = synthetic_results(variants=("V", "NFG"), trials=3)
     folder.path.mkdir()
     folder.config_file.write_text(tomli_w.dumps(Config(study="study").to_toml()), encoding="utf-8")
-    folder.write_metadata({"expected": 3, "tasks": {"jsb": {"name": "jsb"}}, "variants": {"V": {"name": "V"}}})
+    folder.write_metadata(
+        {"expected": 3, "tasks": {"jsb": {"name": "jsb"}}, "variants": {name: {"name": name} for name in ("V", "NFG")}}
+    )
     curves: dict[tuple[str, str, int], Curve] = {}
     for row in results.curves.to_dict("records"):
         key = (row["task"], row["variant"], row["index"])
@@ -113,7 +116,23 @@ DAMAGE: dict[str, tuple[str, Fault, str]] = {
     "no column of scores": ("trials.csv", without("test"), "trials.csv, line 1: the table has no column 'test'"),
     "no column of names": ("curves.csv", without("variant"), "curves.csv, line 1: the table has no column 'variant'"),
     "another separator": ("trials.csv", lambda content: content.replace(b",", b";"), "has no column 'task'"),
-    "nothing": ("trials.csv", lambda content: b"", "trials.csv is empty or gone, but there are curves of"),
+    "nothing": ("trials.csv", lambda content: b"", "trials.csv lacks 5 trials, "),
+    "rows lost": (
+        "trials.csv",
+        lambda content: b"".join(content.splitlines(keepends=True)[:-2]),
+        "trials.csv lacks 2 trials, ",
+    ),
+    "a trial twice": (
+        "trials.csv",
+        lambda content: content + in_line(2, cell(PLACES["test"], "0.5"))(content).splitlines(keepends=True)[1],
+        "twice, with different numbers; delete the line that is false",
+    ),
+    "a task that nobody knows": (
+        "trials.csv",
+        in_line(2, cell(0, "jsc")),
+        "trials.csv holds trials of the task 'jsc', of which metadata.json knows nothing",
+    ),
+    "a variant that nobody knows": ("trials.csv", in_line(2, cell(1, "W")), "holds trials of the variant 'W', of"),
     "bytes": ("trials.csv", lambda content: bytes(range(256)), "trials.csv, line 2: no text in UTF-8"),
     "UTF-16": ("trials.csv", lambda content: content.decode().encode("utf-16"), "trials.csv, line 1: no text in UTF-8"),
     "Latin-1": (
@@ -178,6 +197,26 @@ def test_a_curve_without_its_trial_is_what_a_kill_leaves(study):
     (study / "curves.csv").write_text("".join(line for line in curves if line.startswith((first, "task"))))
     (study / "trials.csv").write_bytes(b"")
     assert load_results(StudyFolder(study.parent, study.name)).trials.empty
+
+
+def test_a_kill_while_variants_are_dropped_leaves_no_row_without_its_trial(study, monkeypatch):
+    folder = StudyFolder(study.parent, study.name)
+    drop = StoredTable.drop
+    for survived in range(4):
+        calls = iter([*range(survived), None])
+
+        def killed(table, column, values, calls=calls):
+            if next(calls) is None:
+                raise KeyboardInterrupt
+            drop(table, column, values)
+
+        monkeypatch.setattr(StoredTable, "drop", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.drop(["NFG"])
+        folder.check_tables()
+    monkeypatch.undo()
+    folder.drop(["NFG"])
+    assert set(folder.tables.trials()["variant"]) == {"V"}
 
 
 def test_a_sealed_part_that_is_damaged_is_named(study):

@@ -187,3 +187,47 @@ def test_a_report_is_the_same_whatever_style_the_user_has_set(tmp_path: Path) ->
     assert len(files) > 40
     for file in files:
         assert (tmp_path / "styled" / file.relative_to(tmp_path / "plain")).read_bytes() == file.read_bytes(), file.name
+
+
+STUDY = 'variants="V,SRN", tasks="parity", trials=1, preset="smoke", study="s", jobs=2, controls=0, confirm=0'
+IN_A_THREAD = f"""\
+import threading, ablate
+if __name__ == "__main__":
+    thread = threading.Thread(target=lambda: print(ablate.run({STUDY})))
+    thread.start()
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "script"),
+    [
+        ("standard input", f"import ablate\nprint(ablate.run({STUDY}))\n"),
+        ("prompt", f"import ablate\nprint(ablate.run({STUDY}))\n"),
+        ("thread", IN_A_THREAD),
+    ],
+)
+def test_python_may_be_used_in_any_way(tmp_path: Path, way: str, script: str) -> None:
+    (tmp_path / "script.py").write_text(script)
+    words = {"standard input": ["-"], "prompt": ["-i"], "thread": ["script.py"]}[way]
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input="" if way == "thread" else script,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "2 trials (2 completed) of V, SRN on parity" in done.stdout, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("mode", [[], ["--report-only"], ["--verify", "s"]])
+def test_without_compiled_code_nothing_is_begun(
+    sweep: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: list[str]
+) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    refused = sweep(*mode)
+    assert refused.returncode == 2 and not (tmp_path / "results").exists()
+    assert refused.stderr.startswith("error: NUMBA_DISABLE_JIT is set, and") and refused.stderr.count("\n") == 1

@@ -51,6 +51,7 @@ def verify_study(folder: StudyFolder, number: int, jobs: int) -> Verification:
     if not folder.exists:
         raise UserError(folder.missing())
     check_numerics_version(folder)
+    folder.check_tables()
     there = {trial_id(row): (row, curve) for row, curve in folder.tables.rows() if row["state"] != "failed"}
     if not there:
         raise UserError(f"study {folder.name!r} has no trial that has ended, so that there is nothing to verify")

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -150,13 +150,37 @@ class StudyFolder:
 
     def write_metadata(self, metadata: dict[str, Any]) -> None:
         """Keep the metadata; the study's id stays what it is."""
-        identity = {"id": self.id, "replaced_ids": self.replaced_ids}
+        place = self.original or self.path.resolve()
+        identity = {"id": self.id, "replaced_ids": self.replaced_ids, "place": str(place)}
         write_text(self.metadata_file, masked(json.dumps({**metadata, **identity}, indent=2)))
 
     @property
     def id(self) -> str:
         """Tells this study from every other, here or on a server, whatever its name."""
         return self.metadata().get("id") or self._new_id
+
+    @property
+    def original(self) -> Path | None:
+        """The folder that this one was copied from, if it is still there: what was moved is no copy."""
+        metadata = self.metadata()
+        place = Path(metadata.get("place", self.path))
+        if place.resolve() == self.path.resolve():
+            return None
+        try:
+            other = StudyFolder(place.parent, place.name).metadata()
+        except (UserError, OSError):  # damaged, or not to be read, and so perhaps it
+            return place
+        return place if other.get("id", "") == metadata.get("id") else None
+
+    def tell_from_original(self, config: Config, print_line: Callable[[str], None]) -> None:
+        """Give a copy an id of its own where it and the study that it was copied from write to the same stores."""
+        original = self.original
+        if original is None:
+            return
+        if config.tracking_uri or config.storage or original.parent.resolve() == self.results.resolve():
+            print_line(f"study {self.name!r} was copied from {original}: in MLflow and Optuna it is a study of its own")
+            own = {"id": self._new_id, "replaced_ids": [], "place": str(self.path.resolve())}
+            write_text(self.metadata_file, masked(json.dumps({**self.metadata(), **own}, indent=2)))
 
     @property
     def replaced_ids(self) -> list[str]:
@@ -167,6 +191,11 @@ class StudyFolder:
     def reference(self) -> str:
         """The variant that all others are compared with."""
         return self.metadata().get("reference", DEFAULT_REFERENCE)
+
+    def check_tables(self) -> None:
+        """Refuse tables that cannot be the study's: see `StudyTables.check`."""
+        metadata = self.metadata()
+        self.tables.check(metadata.get("tasks", {}), metadata.get("variants", {}))
 
     def drop(self, variants: Collection[str]) -> None:
         """Remove all trials of some variants, with their curves, samples and failures; a kill on the way leaves some.
@@ -199,7 +228,14 @@ def _read_metadata(file: Path) -> dict[str, Any]:
         raise UserError(f"{file}, line {error.lineno}: {error.msg}; {fix}") from None
     if not isinstance(found, dict):
         raise UserError(f"{file} is no JSON object; {fix}")
-    for key, kind in (("expected", int), ("reference", str), ("configuration", dict), ("environment", dict)):
+    for key, kind in (
+        ("expected", int),
+        ("reference", str),
+        ("id", str),
+        ("place", str),
+        ("configuration", dict),
+        ("environment", dict),
+    ):
         if not isinstance(found.get(key, kind()), kind):
             raise UserError(f"{file}: {key!r} is {found[key]!r}, of the wrong kind; {fix}")
     for key in ("tasks", "variants"):

@@ -64,7 +64,7 @@ class Views:
         metadata = self._folder.metadata()
         configuration = metadata.get("configuration", {})
         kept = {key: value for key, value in configuration.items() if key not in _WHERE_AND_HOW}
-        shown = {key: value for key, value in metadata.items() if key not in ("command", "environment")}
+        shown = {key: value for key, value in metadata.items() if key not in ("command", "environment", "place")}
         return {**shown, "configuration": kept}
 
     def _of_tables(self) -> str:

@@ -53,6 +53,9 @@ def open_experiment(
     if own is not None:
         print_line(f"MLflow kept the report of {folder.name!r} in {own.artifact_location}; it is written anew, here")
         _replace(client, own)
+    for replaced in folder.replaced_ids:
+        for old in client.search_experiments(filter_string=f"tags.`{STUDY_ID}` = '{replaced}'"):
+            _replace(client, old)
     name, holder = folder.name, client.get_experiment_by_name(folder.name)
     if holder is not None and holder.tags.get(STUDY_ID) in folder.replaced_ids:
         _replace(client, holder)
