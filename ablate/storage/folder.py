@@ -150,37 +150,37 @@ class StudyFolder:
 
     def write_metadata(self, metadata: dict[str, Any]) -> None:
         """Keep the metadata; the study's id stays what it is."""
-        place = self.original or self.path.resolve()
-        identity = {"id": self.id, "replaced_ids": self.replaced_ids, "place": str(place)}
-        write_text(self.metadata_file, masked(json.dumps({**metadata, **identity}, indent=2)))
+        identity = {"id": self.id, "replaced_ids": self.replaced_ids, "copied_ids": self.copied_ids}
+        self._write_metadata({**metadata, **identity})
+
+    def _write_metadata(self, metadata: dict[str, Any]) -> None:
+        text = json.dumps({**metadata, "place": str(self.path.resolve())}, indent=2)
+        write_text(self.metadata_file, masked(text))
 
     @property
     def id(self) -> str:
         """Tells this study from every other, here or on a server, whatever its name."""
         return self.metadata().get("id") or self._new_id
 
-    @property
-    def original(self) -> Path | None:
-        """The folder that this one was copied from, if it is still there: what was moved is no copy."""
+    def tell_from_original(self, print_line: Callable[[str], None]) -> None:
+        """Give a copy an id of its own, as long as what it was copied from is there: what was moved is no copy."""
         metadata = self.metadata()
         place = Path(metadata.get("place", self.path))
         if place.resolve() == self.path.resolve():
-            return None
+            return
         try:
             other = StudyFolder(place.parent, place.name).metadata()
         except (UserError, OSError):  # damaged, or not to be read, and so perhaps it
-            return place
-        return place if other.get("id", "") == metadata.get("id") else None
+            other = metadata
+        if other.get("id", "") == metadata.get("id"):
+            print_line(f"study {self.name!r} was copied from {place}: in MLflow and Optuna it is a study of its own")
+            own = {"id": self._new_id, "replaced_ids": [], "copied_ids": [*self.copied_ids, metadata["id"]]}
+            self._write_metadata({**metadata, **own})
 
-    def tell_from_original(self, config: Config, print_line: Callable[[str], None]) -> None:
-        """Give a copy an id of its own where it and the study that it was copied from write to the same stores."""
-        original = self.original
-        if original is None:
-            return
-        if config.tracking_uri or config.storage or original.parent.resolve() == self.results.resolve():
-            print_line(f"study {self.name!r} was copied from {original}: in MLflow and Optuna it is a study of its own")
-            own = {"id": self._new_id, "replaced_ids": [], "place": str(self.path.resolve())}
-            write_text(self.metadata_file, masked(json.dumps({**self.metadata(), **own}, indent=2)))
+    @property
+    def copied_ids(self) -> list[str]:
+        """The ids of the studies that this one was copied from."""
+        return self.metadata().get("copied_ids", [])
 
     @property
     def replaced_ids(self) -> list[str]:
