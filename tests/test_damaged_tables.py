@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomli_w
 
@@ -224,6 +225,65 @@ def test_a_sealed_part_that_is_damaged_is_named(study):
     (study / "curves" / "part-00000.parquet").write_bytes(b"no parquet")
     with pytest.raises(UserError, match=r"part-00000\.parquet cannot be read"):
         StudyFolder(study.parent, study.name).tables.curves()
+
+
+ODD_CELLS = (
+    "",
+    "nan",
+    "inf",
+    "-1",
+    "1e400",
+    "9" * 30,
+    "1.5",
+    "True",
+    "=1",
+    "é",
+    "\0",
+    '"',
+    "a b",
+    "<NA>",
+    "0x10",
+    "1_000",
+)
+
+
+def damaged(content: bytes, generator: np.random.Generator) -> bytes:
+    """A file with other bytes, lines or cells."""
+    lines = content.split(b"\n")
+    k = int(generator.integers(len(lines)))
+    kind = generator.integers(5)
+    if kind == 0:
+        changed = bytearray(content)
+        for place in generator.integers(len(content), size=generator.integers(1, 20)):
+            changed[place] = generator.integers(256)
+        return bytes(changed)
+    if kind == 1:
+        return b"\n".join(lines[:k] + lines[k + 1 :])
+    if kind == 2:
+        return b"\n".join([*lines, lines[k]])
+    if kind == 3:
+        return b"\n".join(lines)[: generator.integers(len(content))]
+    cells = lines[k].split(b",")
+    cells[generator.integers(len(cells))] = str(generator.choice(ODD_CELLS)).encode()
+    return b"\n".join([*lines[:k], b",".join(cells), *lines[k + 1 :]])
+
+
+@pytest.mark.parametrize("name", ["trials.csv", "curves.csv", "metadata.json", "config.toml"])
+def test_a_file_with_any_damage_is_read_or_refused_and_never_shortened(name, study):
+    generator = np.random.default_rng(0)
+    whole, folder = (study / name).read_bytes(), StudyFolder(study.parent, study.name)
+    refused = 0
+    for _ in range(40):
+        content = damaged(whole, generator)
+        (study / name).write_bytes(content)
+        try:
+            folder.config()
+            load_results(folder)
+        except UserError as error:
+            refused += 1
+            assert "\n" not in str(error)
+        assert (study / name).read_bytes() == content
+    assert 5 < refused < 40
 
 
 def test_metadata_of_a_newer_version_is_read(study):

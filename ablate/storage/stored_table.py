@@ -139,7 +139,7 @@ class StoredTable:
         dtypes: Any = self._dtypes | {old_names[name]: self._dtypes[name] for name in old_names}
         try:
             table = pd.read_csv(io.StringIO(whole), dtype=dtypes, keep_default_na=False, na_values=[""])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             check_rows(self.file, whole, self._columns)
             raise UserError(f"{self.file} cannot be read: {' '.join(str(error).split())}") from None
         # Going through the rows one by one takes long, and pandas takes a row that is cut for one with empty cells.

@@ -128,14 +128,14 @@ class StudyTables:
         """A row an epoch, of the trials in the table and of no others."""
         return self._curves.read().merge(self.trials()[KEY], on=KEY, how="inner").reset_index(drop=True)
 
-    def check(self, tasks: Collection[str] = (), variants: Collection[str] = ()) -> None:
+    def check(self, tasks: Collection[str], variants: Collection[str]) -> None:
         """Refuse tables of which rows have been lost, or that hold what the study does not know.
 
         A kill leaves the curve and the sample of one trial without its row, never those of two, and confirmations begin
         when the search has ended.
 
         Args:
-            tasks: those that the study knows; any may stand in the tables where none is given.
+            tasks: those that the study knows: of another it is not even known which scores are better.
             variants: likewise.
 
         Raises:
@@ -144,7 +144,7 @@ class StudyTables:
         trials, replicates = self.trials(), self.replicates()
         for name, known in (("task", tasks), ("variant", variants)):
             for table, rows in ((self._trials, trials), (self._replicates, replicates)):
-                if unknown := sorted(set(rows[name]) - set(known)) if known else ():
+                if unknown := sorted(set(rows[name]) - set(known)):
                     raise UserError(
                         f"{table.file} holds trials of the {name} {unknown[0]!r}, of which metadata.json knows nothing"
                         "; put the two back from one copy, or delete these lines"
