@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import matplotlib as mpl
-import matplotlib.style
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
+from matplotlib import style as matplotlib_style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -63,7 +63,7 @@ def theme() -> Iterator[None]:
         "savefig.dpi": 200,
         "figure.dpi": 100,
     }
-    with mpl.style.context("default"):
+    with matplotlib_style.context("default"):
         for settings in (sns.axes_style("ticks"), sns.plotting_context("paper"), own):
             mpl.rcParams.update(settings)  # pyright: ignore[reportCallIssue, reportArgumentType]
         yield

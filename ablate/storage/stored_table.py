@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class StoredTable:
         columns: Sequence[Column],
         key: Sequence[str],
         renamed: dict[str, str] | None = None,
-        final: dict[str, Sequence[str]] | None = None,
+        final: Mapping[str, Sequence[str]] | None = None,
         rows_per_part: int | None = None,
     ) -> None:
         self.file = file

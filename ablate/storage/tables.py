@@ -149,17 +149,17 @@ class StudyTables:
                         f"{table.file} holds trials of the {name} {unknown[0]!r}, of which metadata.json knows nothing"
                         "; put the two back from one copy, or delete these lines"
                     )
-        there = trials[KEY].assign(there=True)
-        confirmed = replicates[replicates["purpose"].eq("confirmation")]
+        there = {tuple(row.values()) for row in plain_rows(trials.filter(KEY))}
+        confirmed: Any = replicates[replicates["purpose"].eq("confirmation")]
         for table, rows, most in (
             (self._curves, self._curves.read(), 1),
             (self._samples, self._samples.read(), 1),
             (self._replicates, confirmed, 0),
         ):
-            found = rows[KEY].drop_duplicates().merge(there, on=KEY, how="left")
-            lost = plain_rows(found[found["there"].isna()])
+            held = {tuple(row.values()) for row in plain_rows(rows.drop_duplicates(KEY).filter(KEY))}
+            lost = sorted(held - there)
             if len(lost) > most:
-                first = TrialId(*(lost[0][name] for name in KEY))
+                first = TrialId(*lost[0])
                 raise UserError(
                     f"{self._trials.file} lacks {len(lost)} trials, {first} the first, of which {table.file.name} has "
                     "rows: put it back from a copy, or delete these rows as well"

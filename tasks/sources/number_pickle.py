@@ -49,6 +49,7 @@ def load_numbers(data: bytes) -> Any:
     """
     stack: list[Any] = []
     memo: dict[int, Any] = {}
+    argument: Any
     for operation, argument, _ in pickletools.genops(data):
         name: str = operation.name
         if name in _PLAIN:
