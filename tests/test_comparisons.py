@@ -111,6 +111,40 @@ def test_the_best_tenth_is_not_tested_where_no_test_holds_its_level():
         assert math.isnan(row["p"]) == (n < 100)
 
 
+def test_the_best_tenth_is_chosen_among_draws_that_both_have_ended():
+    """A limit of time hits large networks: those that one variant has lost are not held against it."""
+    rng = np.random.default_rng(3)
+    scores = list(np.sort(rng.normal(8.4, 0.3, 140)))
+    lost = ["failed"] * 20 + scores[20:]  # the best twenty, which in V's own best tenth would be all fourteen
+    for one, other in ((scores, lost), (lost, scores)):
+        row = of_set(analysed(trials("V", one), trials("A", other))["comparisons"], "best").loc["A"]
+        assert (row["n"], row["difference"], row["verdict"]) == (12, 0.0, "no variance")
+        assert row["mean"] == pytest.approx(np.mean(scores[20:32]))
+
+
+@pytest.mark.calibration
+@pytest.mark.parametrize(("design", "at_most"), [("paired", 0.1), ("independent", 1.0)])
+def test_failures_of_the_largest_networks_of_one_variant_are_no_difference(design, at_most):
+    """Where draws are shared. Where they are not, nothing says which trials are missing: the same check finds that."""
+    rng = np.random.default_rng(0)
+    studies, wrong = 60, {"all": 0, "best": 0}
+    for _ in range(studies):
+        size = rng.uniform(size=160)  # on which all depends; A and V are the same cell
+        parts = []
+        for name in ("V", "A"):
+            validation = -1.5 * size + rng.normal(0, 0.5, 160)
+            scores = [float(score) for score in validation + rng.normal(0, 0.1, 160)]
+            kept = [score if name == "V" or each < 0.75 else "failed" for score, each in zip(scores, size, strict=True)]
+            parts.append(trials(name, kept, validations=list(validation)))
+        tables = analysed(*parts)
+        if design == "independent":
+            tables = AnalysisTables(replace(tables.results, configuration={"paired": False}))
+        for name in wrong:
+            wrong[name] += of_set(tables["comparisons"], name).loc["A", "p"] < 0.05
+    assert all(count / studies <= at_most for count in wrong.values()), wrong
+    assert design == "paired" or all(count / studies > 0.25 for count in wrong.values()), wrong
+
+
 def test_the_best_tenth_turns_with_the_direction_of_the_score():
     rng = np.random.default_rng(2)
     draws = rng.normal(50, 3, 120)

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomli_w
 
@@ -20,6 +21,7 @@ from ablate.report.page import render_page
 from ablate.report.registry import FIGURES
 from ablate.storage.folder import StudyFolder
 from ablate.storage.results import load_results
+from ablate.storage.stored_table import StoredTable
 from ablate.storage.tables import TRIAL_COLUMNS, Curve
 from ablate.testing.synthetic import synthetic_results
 
@@ -33,7 +35,9 @@ def whole(tmp_path_factory) -> Path:
     results = synthetic_results(variants=("V", "NFG"), trials=3)
     folder.path.mkdir()
     folder.config_file.write_text(tomli_w.dumps(Config(study="study").to_toml()), encoding="utf-8")
-    folder.write_metadata({"expected": 3, "tasks": {"jsb": {"name": "jsb"}}, "variants": {"V": {"name": "V"}}})
+    folder.write_metadata(
+        {"expected": 3, "tasks": {"jsb": {"name": "jsb"}}, "variants": {name: {"name": name} for name in ("V", "NFG")}}
+    )
     curves: dict[tuple[str, str, int], Curve] = {}
     for row in results.curves.to_dict("records"):
         key = (row["task"], row["variant"], row["index"])
@@ -113,7 +117,23 @@ DAMAGE: dict[str, tuple[str, Fault, str]] = {
     "no column of scores": ("trials.csv", without("test"), "trials.csv, line 1: the table has no column 'test'"),
     "no column of names": ("curves.csv", without("variant"), "curves.csv, line 1: the table has no column 'variant'"),
     "another separator": ("trials.csv", lambda content: content.replace(b",", b";"), "has no column 'task'"),
-    "nothing": ("trials.csv", lambda content: b"", "trials.csv is empty or gone, but there are curves of"),
+    "nothing": ("trials.csv", lambda content: b"", "trials.csv lacks 5 trials, "),
+    "rows lost": (
+        "trials.csv",
+        lambda content: b"".join(content.splitlines(keepends=True)[:-2]),
+        "trials.csv lacks 2 trials, ",
+    ),
+    "a trial twice": (
+        "trials.csv",
+        lambda content: content + in_line(2, cell(PLACES["test"], "0.5"))(content).splitlines(keepends=True)[1],
+        "twice, with different numbers; delete the line that is false",
+    ),
+    "a task that nobody knows": (
+        "trials.csv",
+        in_line(2, cell(0, "jsc")),
+        "trials.csv holds trials of the task 'jsc', of which metadata.json knows nothing",
+    ),
+    "a variant that nobody knows": ("trials.csv", in_line(2, cell(1, "W")), "holds trials of the variant 'W', of"),
     "bytes": ("trials.csv", lambda content: bytes(range(256)), "trials.csv, line 2: no text in UTF-8"),
     "UTF-16": ("trials.csv", lambda content: content.decode().encode("utf-16"), "trials.csv, line 1: no text in UTF-8"),
     "Latin-1": (
@@ -180,11 +200,90 @@ def test_a_curve_without_its_trial_is_what_a_kill_leaves(study):
     assert load_results(StudyFolder(study.parent, study.name)).trials.empty
 
 
+def test_a_kill_while_variants_are_dropped_leaves_no_row_without_its_trial(study, monkeypatch):
+    folder = StudyFolder(study.parent, study.name)
+    drop = StoredTable.drop
+    for survived in range(4):
+        calls = iter([*range(survived), None])
+
+        def killed(table, column, values, calls=calls):
+            if next(calls) is None:
+                raise KeyboardInterrupt
+            drop(table, column, values)
+
+        monkeypatch.setattr(StoredTable, "drop", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.drop(["NFG"])
+        folder.check_tables()
+    monkeypatch.undo()
+    folder.drop(["NFG"])
+    assert set(folder.tables.trials()["variant"]) == {"V"}
+
+
 def test_a_sealed_part_that_is_damaged_is_named(study):
     (study / "curves").mkdir()
     (study / "curves" / "part-00000.parquet").write_bytes(b"no parquet")
     with pytest.raises(UserError, match=r"part-00000\.parquet cannot be read"):
         StudyFolder(study.parent, study.name).tables.curves()
+
+
+ODD_CELLS = (
+    "",
+    "nan",
+    "inf",
+    "-1",
+    "1e400",
+    "9" * 30,
+    "1.5",
+    "True",
+    "=1",
+    "é",
+    "\0",
+    '"',
+    "a b",
+    "<NA>",
+    "0x10",
+    "1_000",
+)
+
+
+def damaged(content: bytes, generator: np.random.Generator) -> bytes:
+    """A file with other bytes, lines or cells."""
+    lines = content.split(b"\n")
+    k = int(generator.integers(len(lines)))
+    kind = generator.integers(5)
+    if kind == 0:
+        changed = bytearray(content)
+        for place in generator.integers(len(content), size=generator.integers(1, 20)):
+            changed[place] = generator.integers(256)
+        return bytes(changed)
+    if kind == 1:
+        return b"\n".join(lines[:k] + lines[k + 1 :])
+    if kind == 2:
+        return b"\n".join([*lines, lines[k]])
+    if kind == 3:
+        return b"\n".join(lines)[: generator.integers(len(content))]
+    cells = lines[k].split(b",")
+    cells[generator.integers(len(cells))] = str(generator.choice(ODD_CELLS)).encode()
+    return b"\n".join([*lines[:k], b",".join(cells), *lines[k + 1 :]])
+
+
+@pytest.mark.parametrize("name", ["trials.csv", "curves.csv", "metadata.json", "config.toml"])
+def test_a_file_with_any_damage_is_read_or_refused_and_never_shortened(name, study):
+    generator = np.random.default_rng(0)
+    whole, folder = (study / name).read_bytes(), StudyFolder(study.parent, study.name)
+    refused = 0
+    for _ in range(40):
+        content = damaged(whole, generator)
+        (study / name).write_bytes(content)
+        try:
+            folder.config()
+            load_results(folder)
+        except UserError as error:
+            refused += 1
+            assert "\n" not in str(error)
+        assert (study / name).read_bytes() == content
+    assert 5 < refused < 40
 
 
 def test_metadata_of_a_newer_version_is_read(study):

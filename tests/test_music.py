@@ -6,6 +6,7 @@ import math
 import os
 import pickle
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -289,7 +290,47 @@ def test_a_pickle_with_other_things_is_refused(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(PIECES | {"train": np.zeros((3, 88))}, 2))
     assert "is refused" in refusal(path)
     path.write_bytes(b"\x80\x02]r\xff\xff\xff\x7f.")  # an empty list, remembered under a number of gigabytes
-    assert "damaged" in refusal(path)
+    assert "holds a list" in refusal(path)
+
+
+def bomb(kind: str) -> bytes:
+    """A pickle that is small, and that a reader who follows all its references never ends with."""
+    start = b"\x80\x02"
+    if kind == "a key of keys":  # ((((), ()), ((), ())), ...), of which Python takes the hash
+        return start + b"})q\x00" + b"h\x00\x86q\x00" * 20_000 + b"K\x00s."
+    if kind == "lists of lists":
+        return start + b"]q\x00" + b"](h\x00h\x00eq\x00" * 12_000 + b"."
+    if kind == "bytes of bytes":  # a text of 40 kB, of which bytes are made 10,000 times
+        text = b"X" + struct.pack("<I", 40_000) + b"a" * 40_000
+        made = b"h\x00h\x01X\x06\x00\x00\x00latin1\x86R"
+        return start + b"c_codecs\nencode\nq\x00" + text + b"q\x01(" + made * 10_000 + b"l."
+    frame = b"(K<K@K@t" if kind == "one sequence" else b"(" + b"K<" * 20_000 + b"t"
+    sequence = b"](" + frame + b"q\x00" + b"h\x00" * 20_000 + b"eq\x01"
+    split = b"](" + sequence + (b"h\x01" * 30_000 if kind == "one sequence" else b"") + b"eq\x02"
+    names = (b"X" + struct.pack("<I", len(name)) + name for name in (b"train", b"valid", b"test"))
+    first, *others = names
+    return start + b"}(" + first + split + b"".join(name + b"h\x02" for name in others) + b"u."
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("a key of keys", "with a tuple in a place where none can be"),
+        ("lists of lists", "holds a list instead of the three splits"),
+        ("bytes of bytes", "with a number of 40000 bytes"),
+        ("one sequence", "'train' has 600,050,001 frames, more than a file of"),
+        ("one frame", "frame 1 of sequence 1 of 'train' has 20,000 keys; there are 88"),
+    ],
+)
+def test_a_pickle_that_names_the_same_things_over_and_over_is_refused_at_once(
+    tmp_path: Path, kind: str, said: str
+) -> None:
+    path = tmp_path / "bomb.pkl"
+    path.write_bytes(bomb(kind))
+    assert path.stat().st_size < 250_000
+    started = time.monotonic()
+    assert said in refusal(path)
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.skipif("ABLATE_JSB" not in os.environ, reason="ABLATE_JSB names no folder with the JSB Chorales")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -155,3 +156,101 @@ def test_a_user_of_a_container_can_sweep(tmp_path: Path, small_music: Path) -> N
 
 def test_cores_are_those_that_may_be_used() -> None:
     assert 1 <= cores() <= len(os.sched_getaffinity(0))
+
+
+UNUSUAL_STYLE = """\
+text.usetex: True
+font.family: fantasy
+backend: TkAgg
+savefig.format: eps
+savefig.bbox: tight
+figure.autolayout: True
+axes.facecolor: black
+svg.fonttype: none
+mathtext.default: bf
+"""
+WRITE_REPORT = """\
+import sys
+from pathlib import Path
+from ablate.report.write import write_report
+from ablate.testing.synthetic import synthetic_results
+write_report(synthetic_results(variants=("V", "NFG"), trials=12), Path(sys.argv[1]))
+"""
+
+
+def test_a_report_is_the_same_whatever_style_the_user_has_set(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text(UNUSUAL_STYLE)
+    for name, more in (("plain", {}), ("styled", {"MATPLOTLIBRC": str(tmp_path)})):
+        words = [sys.executable, "-c", WRITE_REPORT, str(tmp_path / name)]
+        done = subprocess.run(words, cwd=ROOT, env={**os.environ, **more}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and done.stderr == ""
+    files = [file for file in sorted((tmp_path / "plain").rglob("*")) if file.is_file()]
+    assert len(files) > 40
+    for file in files:
+        assert (tmp_path / "styled" / file.relative_to(tmp_path / "plain")).read_bytes() == file.read_bytes(), file.name
+
+
+STUDY = 'variants="V", tasks="parity", trials=1, preset="smoke", study="s", jobs=1, controls=0, confirm=0'
+IN_A_THREAD = f"""\
+import threading, ablate
+if __name__ == "__main__":
+    thread = threading.Thread(target=lambda: print(ablate.run({STUDY})))
+    thread.start()
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "script"),
+    [
+        ("standard input", f"import ablate\nprint(ablate.run({STUDY}))\n"),
+        pytest.param("prompt", f"import ablate\nprint(ablate.run({STUDY}))\n", marks=pytest.mark.slow),
+        ("thread", IN_A_THREAD),
+    ],
+)
+def test_python_may_be_used_in_any_way(tmp_path: Path, way: str, script: str) -> None:
+    (tmp_path / "script.py").write_text(script)
+    words = {"standard input": ["-"], "prompt": ["-i"], "thread": ["script.py"]}[way]
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input="" if way == "thread" else script,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "1 trials (1 completed) of V on parity" in done.stdout, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("mode", [[], ["--report-only"], ["--verify", "s"]])
+def test_without_compiled_code_nothing_is_begun(
+    sweep: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: list[str]
+) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    refused = sweep(*mode)
+    assert refused.returncode == 2 and not (tmp_path / "results").exists()
+    assert refused.stderr.startswith("error: NUMBA_DISABLE_JIT is set, and") and refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("mode", ["--report-only", "--verify", "--compare", "sweep"])
+def test_a_disk_that_takes_nothing_is_told_in_a_line(study: Path, tmp_path: Path, mode: str) -> None:
+    for name in ("s", "t"):
+        shutil.copytree(study / "results" / "s", tmp_path / "results" / name)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    options = {"--report-only": ["--study", "s"], "--verify": ["s", "1"], "--compare": ["s", "t"]}
+    words = [mode, *options[mode]] if mode in options else ["--tasks", "parity", "--trials", "1", "--preset", "smoke"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run_sweep.py"), *words],
+        cwd=tmp_path,
+        env={**os.environ, "ABLATE_CACHE": str(tmp_path / "cache")},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (2, 3) and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ") and "File too large" in done.stderr
+    after = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    assert {file: after.get(file) for file in before} == before

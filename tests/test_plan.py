@@ -122,6 +122,7 @@ def test_the_kept_configuration_reads_back(tmp_path: Path) -> None:
         ("trials = true", "trials is True; it must be a whole number"),
         ("trials = 0", "trials is 0; it must be at least 1"),
         ("variants = [1]", "variants is [1]; it must be a list of names"),
+        ("variants = 3", "variants is 3; it must be a list of names"),
         ("backend = 'gpu'", "backend is 'gpu'; known: auto, cpu, reference"),
         ("training = 3", "training must be a table"),
         ("[training]\nepoch = 3", "unknown key 'training.epoch': did you mean epochs"),

@@ -69,6 +69,20 @@ def test_a_view_that_was_deleted_comes_back(sweep: Command, ended: Path, lost: s
     assert file.exists() and mlflow_trials(ended) == expected(ended)
 
 
+def test_no_command_deletes_rows_that_have_lost_their_trials(sweep: Command, ended: Path) -> None:
+    """As when trials.csv has been put back from an older copy: neither the report nor the sweep cuts curves.csv."""
+    ours = ended / "s"
+    (ours / "trials.csv").write_bytes(b"".join((ours / "trials.csv").read_bytes().splitlines(keepends=True)[:3]))
+    before = {file.name: file.read_bytes() for file in ours.glob("*.csv")}
+    for options in ([], ["--report-only"], ["--verify", "s"], ["--trials", "4"]):
+        refused = sweep(*options)
+        assert refused.returncode == 2 and "trials.csv lacks 4 trials, music/" in refused.stderr
+        assert refused.stderr.count("\n") == 1
+        assert {file.name: file.read_bytes() for file in ours.glob("*.csv")} == before
+    assert sweep("--redo", "V,SRN").returncode == 0
+    assert len(StudyFolder(ended, "s").tables.trials()) == 6
+
+
 def test_a_report_from_the_future_is_not_current(sweep: Command, ended: Path) -> None:
     sweep()
     tables = StudyTables(ended / "s")
@@ -154,6 +168,70 @@ def test_a_copy_writes_nothing_to_the_place_that_it_was_copied_from(
     assert {file: file.read_bytes() for file in ended.rglob("*") if file.is_file()} == before
     assert mlflow_trials(tmp_path / "copy") == expected(tmp_path / "copy")
     assert len(expected(tmp_path / "copy")) == 8
+
+
+Stores = dict[str, dict[str, int]]
+
+
+def shared_stores(place: Path) -> Stores:
+    """What a lab's MLflow and Optuna databases hold: trials by study id."""
+    import optuna
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{place}/mlflow.db")
+    runs: dict[str, int] = {}
+    for experiment in client.search_experiments():
+        if identity := experiment.tags.get("ablate.study_id"):
+            found = client.search_runs([experiment.experiment_id], max_results=1000)
+            runs[identity] = sum("ablate.trial" in run.data.tags for run in found)
+    trials: dict[str, int] = {}
+    for summary in optuna.get_all_study_summaries(f"sqlite:///{place}/optuna.db"):
+        identity = summary.user_attrs["ablate.study_id"]
+        trials[identity] = trials.get(identity, 0) + summary.n_trials
+    return {"mlflow": runs, "optuna": trials}
+
+
+def test_a_copy_of_a_study_is_another_one_in_the_stores_that_the_two_share(
+    sweep: Command, ended: Path, tmp_path: Path
+) -> None:
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    stores = ["--tracking-uri", f"sqlite:///{lab}/mlflow.db", "--storage", f"sqlite:///{lab}/optuna.db"]
+    assert sweep(*stores).returncode == 0
+    first = StudyFolder(ended, "s").id
+    assert shared_stores(lab) == {"mlflow": {first: 6}, "optuna": {first: 6}}
+
+    shutil.copytree(ended, tmp_path / "copy")
+    there = ["--results", str(tmp_path / "copy"), *stores]
+    done = sweep(*there)
+    assert done.returncode == 0 and done.stdout.count(f"study 's' was copied from {ended.resolve() / 's'}: in") == 1
+    second = StudyFolder(tmp_path / "copy", "s").id
+    both = {first: 6, second: 6}
+    assert first != second and shared_stores(lab) == {"mlflow": both, "optuna": both}
+    assert "was copied" not in sweep(*there).stdout
+    assert sweep(*there, "--fresh", "--variants", "V", "--trials", "1").returncode == 0
+    third = StudyFolder(tmp_path / "copy", "s").id
+    assert shared_stores(lab) == {"mlflow": {first: 6, third: 1}, "optuna": {first: 6, third: 1}}
+
+    # Fresh at once, in another copy: nothing of the first study is deleted.
+    shutil.copytree(ended, tmp_path / "other")
+    assert sweep("--results", str(tmp_path / "other"), *stores, "--fresh", "--trials", "1").returncode == 0
+    found = shared_stores(lab)
+    assert found["mlflow"][first] == found["optuna"][first] == 6 and len(found["mlflow"]) == 3
+
+    ended.rename(tmp_path / "moved")  # which is no copy
+    done = sweep("--results", str(tmp_path / "moved"), *stores, "--report-only")
+    assert done.returncode == 0 and "was copied" not in done.stdout
+    assert StudyFolder(tmp_path / "moved", "s").id == first
+
+
+def test_a_copy_beside_its_study_is_another_one(sweep: Command, ended: Path) -> None:
+    sweep()
+    shutil.copytree(ended / "s", ended / "s2")
+    done = sweep("--study", "s2")
+    assert done.returncode == 0 and "was copied from" in done.stdout, done.stderr
+    assert len(expected(ended)) == 6 and mlflow_trials(ended) == expected(ended)
+    assert StudyFolder(ended, "s2").id != StudyFolder(ended, "s").id
 
 
 class Slow:

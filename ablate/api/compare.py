@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.api.run import load
-from ablate.errors import UserError
+from ablate.errors import UserError, storage_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,7 @@ def compare(*studies: str | Path, output: str | Path | None = None) -> dict[str,
 
     Raises:
         UserError: there is no such study, or they have no task and variant in common.
+        StorageError: the folder cannot be written.
     """
     from ablate.analysis.between_studies import compare_studies
 
@@ -39,5 +40,6 @@ def compare(*studies: str | Path, output: str | Path | None = None) -> dict[str,
     if output is not None:
         from ablate.report.studies import write_comparison
 
-        write_comparison(tables, Path(output))
+        with storage_errors(Path(output)):
+            write_comparison(tables, Path(output))
     return tables

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.definitions.study_results import StudyResults
-from ablate.errors import UserError
+from ablate.errors import UserError, storage_errors
 from ablate.plan.config import cores
 from ablate.storage.folder import StudyFolder
 from ablate.storage.results import load_results
@@ -166,7 +166,8 @@ class Study:
 
             self._folder.lock()
             try:
-                report_study(self._folder, in_processes(cores(), ProgressDisplay([]).step) if full else None)
+                with storage_errors(self._folder.path):
+                    report_study(self._folder, in_processes(cores(), ProgressDisplay([]).step) if full else None)
             finally:
                 self._folder.unlock()
             self.__dict__.pop("_tables", None)  # those of slow analyses have changed

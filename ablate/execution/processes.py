@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
+from pathlib import Path
 
 from ablate.cache import provide_home
 from ablate.errors import UserError
@@ -89,6 +91,25 @@ def interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def processes_start() -> Iterator[None]:
+    """Let processes that are started meanwhile come up quietly: no Ctrl-C reaches them, nor a script that is no file.
+
+    A spawned process runs its parent's script, which for one from standard input is a file `<stdin>` that is not there.
+    """
+    main = sys.modules["__main__"]
+    script = getattr(main, "__file__", None)
+    hidden = script is not None and not Path(script).exists()
+    if hidden:
+        del main.__file__
+    try:
+        with interrupts_held_back():
+            yield
+    finally:
+        if hidden:
+            main.__file__ = script
 
 
 def exit_with_parent() -> None:

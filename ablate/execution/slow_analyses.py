@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any
 
-from ablate.execution.processes import exit_with_parent, interrupts_held_back, limit_library_threads
+from ablate.execution.processes import exit_with_parent, limit_library_threads, processes_start
 from ablate.kept import Compute, Inputs
 
 Tell = Callable[[str, int, int], None]  # what, how many are done, of how many
@@ -37,7 +37,7 @@ def _spread(workers: int, function: Callable[..., Any], inputs: Sequence[Inputs]
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(inputs)), context, exit_with_parent)
     try:
-        with interrupts_held_back():
+        with processes_start():
             places = {pool.submit(function, **each): place for place, each in enumerate(inputs)}
         for future in as_completed(places):
             yield places[future], future.result()

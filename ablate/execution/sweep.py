@@ -102,6 +102,7 @@ def _open_and_finish(
     if not fresh:
         check_continuation(folder, metadata, redone=[*redo, *pending(folder)])
         _tell_added_tasks(plan, folder, progress)
+    folder.tell_from_original(progress.print_line)
     folder.open(plan.config, fresh)
     metadata["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
     metadata |= drop_trials(folder, plan, redo, progress.print_line)
@@ -132,6 +133,7 @@ def _finish(
     plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, datasets: dict[str, Dataset], full: bool
 ) -> int:
     """Run what is missing of a study that has been opened, and report it; returns how many trials have failed."""
+    folder.check_tables()
     folder.tables.compact()
     if plan.reference not in folder.metadata()["variants"]:
         progress.print_line(
@@ -190,6 +192,7 @@ def rebuild(folder: StudyFolder, config: Config, full: bool = False) -> None:
 
 def _rebuild(folder: StudyFolder, config: Config, full: bool) -> None:
     """Rebuild a study whose folder this process has locked."""
+    folder.tell_from_original(print)
     if config.reference:
         folder.write_metadata({**folder.metadata(), "reference": _reference_there(folder, config.reference)})
     # Where the trackers are and which trials MLflow has is this command's; what they show is the study's own.

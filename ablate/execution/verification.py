@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ablate.cache import default_cache_folder
 from ablate.data.load import task_data
-from ablate.errors import UserError
+from ablate.errors import UserError, storage_errors
 from ablate.execution.backends import choose_backends
 from ablate.execution.continuation import check_continuation, check_numerics_version
 from ablate.execution.executor import TrialResult, make_executor
@@ -50,7 +51,13 @@ def verify_study(folder: StudyFolder, number: int, jobs: int) -> Verification:
     prepare_environment()
     if not folder.exists:
         raise UserError(folder.missing())
+    with storage_errors(default_cache_folder()):  # the one thing that is written: parsed data and compiled code
+        return _verify(folder, number, jobs)
+
+
+def _verify(folder: StudyFolder, number: int, jobs: int) -> Verification:
     check_numerics_version(folder)
+    folder.check_tables()
     there = {trial_id(row): (row, curve) for row, curve in folder.tables.rows() if row["state"] != "failed"}
     if not there:
         raise UserError(f"study {folder.name!r} has no trial that has ended, so that there is nothing to verify")

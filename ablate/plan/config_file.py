@@ -145,8 +145,8 @@ def _of_kind(kind: Any, value: Any, name: str) -> Any:
         value = float(value)
     if kind == tuple[str, ...] and isinstance(value, str):
         value = split_names(value)
-    if kind == tuple[str, ...] and isinstance(value, list | tuple):
-        if not all(isinstance(word, str) for word in value):
+    if kind == tuple[str, ...]:
+        if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
             raise wrong
         return tuple(value)
     if kind == dict[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
+from matplotlib import style as matplotlib_style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -42,7 +43,7 @@ VERDICT_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @contextmanager
 def theme() -> Iterator[None]:
-    """The settings under which figures are drawn and saved; matplotlib's own are left as they were."""
+    """The settings under which figures are drawn and saved, whatever the user's matplotlibrc says; restored after."""
     own = {
         "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
         "font.size": 7,
@@ -62,7 +63,7 @@ def theme() -> Iterator[None]:
         "savefig.dpi": 200,
         "figure.dpi": 100,
     }
-    with mpl.rc_context():
+    with matplotlib_style.context("default"):
         for settings in (sns.axes_style("ticks"), sns.plotting_context("paper"), own):
             mpl.rcParams.update(settings)  # pyright: ignore[reportCallIssue, reportArgumentType]
         yield

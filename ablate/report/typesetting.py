@@ -11,6 +11,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
+from ablate.report.style import theme
+
 _SIZE = 16.0  # px: the size of the letters on the page
 _GRID = 20  # outlines are drawn in whole twentieths of a px, which keeps them short
 _LETTERS = {
@@ -48,7 +50,8 @@ class EquationOutline:
 def typeset(latex: str, name: str) -> EquationOutline | None:
     """The equation; None if it cannot be typeset."""
     try:
-        outline = TextPath((0, 0), f"${latex}$", size=_SIZE, prop=FontProperties(math_fontfamily="cm"))
+        with theme():
+            outline = TextPath((0, 0), f"${latex}$", size=_SIZE, prop=FontProperties(math_fontfamily="cm"))
     except ValueError:
         return None
     box = outline.get_extents()

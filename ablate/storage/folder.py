@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -150,13 +150,37 @@ class StudyFolder:
 
     def write_metadata(self, metadata: dict[str, Any]) -> None:
         """Keep the metadata; the study's id stays what it is."""
-        identity = {"id": self.id, "replaced_ids": self.replaced_ids}
-        write_text(self.metadata_file, masked(json.dumps({**metadata, **identity}, indent=2)))
+        identity = {"id": self.id, "replaced_ids": self.replaced_ids, "copied_ids": self.copied_ids}
+        self._write_metadata({**metadata, **identity})
+
+    def _write_metadata(self, metadata: dict[str, Any]) -> None:
+        text = json.dumps({**metadata, "place": str(self.path.resolve())}, indent=2)
+        write_text(self.metadata_file, masked(text))
 
     @property
     def id(self) -> str:
         """Tells this study from every other, here or on a server, whatever its name."""
         return self.metadata().get("id") or self._new_id
+
+    def tell_from_original(self, print_line: Callable[[str], None]) -> None:
+        """Give a copy an id of its own, as long as what it was copied from is there: what was moved is no copy."""
+        metadata = self.metadata()
+        place = Path(metadata.get("place", self.path))
+        if place.resolve() == self.path.resolve():
+            return
+        try:
+            other = StudyFolder(place.parent, place.name).metadata()
+        except (UserError, OSError):  # damaged, or not to be read, and so perhaps it
+            other = metadata
+        if other.get("id", "") == metadata.get("id"):
+            print_line(f"study {self.name!r} was copied from {place}: in MLflow and Optuna it is a study of its own")
+            own = {"id": self._new_id, "replaced_ids": [], "copied_ids": [*self.copied_ids, metadata["id"]]}
+            self._write_metadata({**metadata, **own})
+
+    @property
+    def copied_ids(self) -> list[str]:
+        """The ids of the studies that this one was copied from."""
+        return self.metadata().get("copied_ids", [])
 
     @property
     def replaced_ids(self) -> list[str]:
@@ -167,6 +191,11 @@ class StudyFolder:
     def reference(self) -> str:
         """The variant that all others are compared with."""
         return self.metadata().get("reference", DEFAULT_REFERENCE)
+
+    def check_tables(self) -> None:
+        """Refuse tables that cannot be the study's: see `StudyTables.check`."""
+        metadata = self.metadata()
+        self.tables.check(metadata.get("tasks", {}), metadata.get("variants", {}))
 
     def drop(self, variants: Collection[str]) -> None:
         """Remove all trials of some variants, with their curves, samples and failures; a kill on the way leaves some.
@@ -199,7 +228,14 @@ def _read_metadata(file: Path) -> dict[str, Any]:
         raise UserError(f"{file}, line {error.lineno}: {error.msg}; {fix}") from None
     if not isinstance(found, dict):
         raise UserError(f"{file} is no JSON object; {fix}")
-    for key, kind in (("expected", int), ("reference", str), ("configuration", dict), ("environment", dict)):
+    for key, kind in (
+        ("expected", int),
+        ("reference", str),
+        ("id", str),
+        ("place", str),
+        ("configuration", dict),
+        ("environment", dict),
+    ):
         if not isinstance(found.get(key, kind()), kind):
             raise UserError(f"{file}: {key!r} is {found[key]!r}, of the wrong kind; {fix}")
     for key in ("tasks", "variants"):

@@ -12,7 +12,11 @@ def load_results(folder: StudyFolder, compute: Compute | None = None) -> StudyRe
 
     Args:
         compute: computes for slow analyses what is not kept; if None, they have what is kept.
+
+    Raises:
+        UserError: the tables or the metadata are damaged.
     """
+    folder.check_tables()
     metadata, tables = folder.metadata(), folder.tables
     return StudyResults(
         name=folder.name,

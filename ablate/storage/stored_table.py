@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class StoredTable:
         columns: in the order of the file.
         key: the columns that tell rows apart; of rows with the same key the last counts.
         renamed: today's names of columns that had another one in files of older versions.
+        final: a column, and the words there with which a row is the last of its key.
         rows_per_part: how many rows the CSV file may hold before `compact` seals them; ROWS_PER_PART if left out.
     """
 
@@ -42,6 +43,7 @@ class StoredTable:
         columns: Sequence[Column],
         key: Sequence[str],
         renamed: dict[str, str] | None = None,
+        final: Mapping[str, Sequence[str]] | None = None,
         rows_per_part: int | None = None,
     ) -> None:
         self.file = file
@@ -51,6 +53,7 @@ class StoredTable:
         self._dtypes: dict[str, Any] = {column.name: column.dtype for column in columns}
         self._key = list(key)
         self._renamed = renamed or {}
+        self._final = final or {}
         self._seal_rows = ROWS_PER_PART if rows_per_part is None else rows_per_part
 
     def read(self) -> pd.DataFrame:
@@ -61,11 +64,6 @@ class StoredTable:
         """
         parts = [self._typed(_read_part(part)) for part in self._parts()]
         return self._last_of_each(pd.concat([*parts, self._read_tail()]) if parts else self._read_tail())
-
-    @property
-    def is_started(self) -> bool:
-        """Whether anything was ever written to it, be it headings."""
-        return bool(self._parts()) or (self.file.exists() and self.file.stat().st_size > 0)
 
     def append(self, rows: list[list[Any]]) -> None:
         """Add whole rows with one write, so that no reader and no kill sees less than a row; all of them, or none.
@@ -141,7 +139,7 @@ class StoredTable:
         dtypes: Any = self._dtypes | {old_names[name]: self._dtypes[name] for name in old_names}
         try:
             table = pd.read_csv(io.StringIO(whole), dtype=dtypes, keep_default_na=False, na_values=[""])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             check_rows(self.file, whole, self._columns)
             raise UserError(f"{self.file} cannot be read: {' '.join(str(error).split())}") from None
         # Going through the rows one by one takes long, and pandas takes a row that is cut for one with empty cells.
@@ -165,6 +163,12 @@ class StoredTable:
         return table.reindex(columns=[*self.names, *extra]).astype(self._dtypes)
 
     def _last_of_each(self, table: pd.DataFrame) -> pd.DataFrame:
+        twice: Any = table[table.duplicated(self._key, keep=False)]
+        for name, words in self._final.items() if len(twice) else ():
+            rows: Any = twice[twice[name].isin(words)].drop_duplicates()
+            if len(other := rows[rows.duplicated(self._key)]):
+                key = " ".join(str(other.iloc[0][column]) for column in self._key)
+                raise UserError(f"{self.file} holds {key} twice, with different numbers; delete the line that is false")
         return table.drop_duplicates(self._key, keep="last", ignore_index=True)
 
     def _rewrite(self, table: pd.DataFrame) -> None:

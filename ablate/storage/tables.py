@@ -90,6 +90,8 @@ REPLICATE_COLUMNS = (
     *TRIAL_COLUMNS[len(_KEY_COLUMNS) :],
 )
 
+FINAL = {"state": ("completed", "diverged")}  # rows that are never followed by another; failed trials are run again
+
 Curve = list[tuple[int, float, float]]  # epoch, train, validation
 
 # Times stand apart: all other columns of a study are the same however often it is run.
@@ -101,9 +103,11 @@ class StudyTables:
 
     def __init__(self, folder: Path) -> None:
         self._replicates = StoredTable(
-            folder / "replicates.csv", REPLICATE_COLUMNS, REPLICATE_KEY
+            folder / "replicates.csv", REPLICATE_COLUMNS, REPLICATE_KEY, final=FINAL
         )  # only where asked for
-        self._trials = StoredTable(folder / "trials.csv", TRIAL_COLUMNS, KEY, renamed={"engine": "backend"})
+        self._trials = StoredTable(
+            folder / "trials.csv", TRIAL_COLUMNS, KEY, renamed={"engine": "backend"}, final=FINAL
+        )
         self._curves = StoredTable(folder / "curves.csv", CURVE_COLUMNS, [*KEY, "epoch"])
         self._samples = StoredTable(folder / "samples.csv", SAMPLE_COLUMNS, KEY)  # only where networks can write
 
@@ -121,18 +125,45 @@ class StudyTables:
         return self._replicates.read()
 
     def curves(self) -> pd.DataFrame:
-        """A row an epoch, of the trials in the table and of no others.
+        """A row an epoch, of the trials in the table and of no others."""
+        return self._curves.read().merge(self.trials()[KEY], on=KEY, how="inner").reset_index(drop=True)
+
+    def check(self, tasks: Collection[str], variants: Collection[str]) -> None:
+        """Refuse tables of which rows have been lost, or that hold what the study does not know.
+
+        A kill leaves the curve and the sample of one trial without its row, never those of two, and confirmations begin
+        when the search has ended.
+
+        Args:
+            tasks: those that the study knows: of another it is not even known which scores are better.
+            variants: likewise.
 
         Raises:
-            UserError: the table of trials has been lost.
+            UserError: they have, or do; the message names the file.
         """
-        curves = self._curves.read()
-        # A kill leaves the curve of one trial without its row, never those of two.
-        if not self._trials.is_started and (lost := len(curves[KEY].drop_duplicates())) > 1:
-            raise UserError(
-                f"{self._trials.file} is empty or gone, but there are curves of {lost} trials; put it back from a copy"
-            )
-        return curves.merge(self.trials()[KEY], on=KEY, how="inner").reset_index(drop=True)
+        trials, replicates = self.trials(), self.replicates()
+        for name, known in (("task", tasks), ("variant", variants)):
+            for table, rows in ((self._trials, trials), (self._replicates, replicates)):
+                if unknown := sorted(set(rows[name]) - set(known)):
+                    raise UserError(
+                        f"{table.file} holds trials of the {name} {unknown[0]!r}, of which metadata.json knows nothing"
+                        "; put the two back from one copy, or delete these lines"
+                    )
+        there = {tuple(row.values()) for row in plain_rows(trials.filter(KEY))}
+        confirmed: Any = replicates[replicates["purpose"].eq("confirmation")]
+        for table, rows, most in (
+            (self._curves, self._curves.read(), 1),
+            (self._samples, self._samples.read(), 1),
+            (self._replicates, confirmed, 0),
+        ):
+            held = {tuple(row.values()) for row in plain_rows(rows.drop_duplicates(KEY).filter(KEY))}
+            lost = sorted(held - there)
+            if len(lost) > most:
+                first = TrialId(*lost[0])
+                raise UserError(
+                    f"{self._trials.file} lacks {len(lost)} trials, {first} the first, of which {table.file.name} has "
+                    "rows: put it back from a copy, or delete these rows as well"
+                )
 
     def samples(self) -> pd.DataFrame:
         """What networks wrote, a row a trial.
@@ -178,11 +209,11 @@ class StudyTables:
 
     def drop(self, variants: Collection[str]) -> None:
         """Remove all that there is of some variants; a kill on the way leaves some of it."""
-        for table in (self._trials, self._replicates, self._curves, self._samples):
+        for table in (self._samples, self._curves, self._replicates, self._trials):  # no rows are left without a trial
             table.drop("variant", variants)
 
     def compact(self) -> None:
-        """Put every table in the order of its key, without what a kill has left half-written."""
+        """Put every table in the order of its key, without what a kill has left half-written; `check` comes first."""
         for table in (self._samples, self._replicates):
             if table.file.exists():
                 table.compact()

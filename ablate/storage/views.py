@@ -17,6 +17,7 @@ from ablate.plan.config import Config
 from ablate.storage.folder import StudyFolder, write_text
 
 REPORT = "report"
+_OF_THE_PLACE = ("command", "environment", "place", "copied_ids")
 _WHERE_AND_HOW = ("jobs", "executor", "results", "tracking_uri", "storage", "log_trials", "settings", "trial_timeout")
 
 
@@ -64,7 +65,11 @@ class Views:
         metadata = self._folder.metadata()
         configuration = metadata.get("configuration", {})
         kept = {key: value for key, value in configuration.items() if key not in _WHERE_AND_HOW}
-        shown = {key: value for key, value in metadata.items() if key not in ("command", "environment")}
+        shown = {
+            key: value
+            for key, value in metadata.items()
+            if key not in ("command", "environment", "place", "copied_ids")
+        }
         return {**shown, "configuration": kept}
 
     def _of_tables(self) -> str:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, urlencode
 
 from ablate.definitions.study_results import TaskMetadata
@@ -47,12 +47,17 @@ def open_experiment(
     # A server keeps artifacts itself; those of a database would go to the folder that the command is run in.
     is_server = config.tracking_uri.startswith(("http:", "https:", "databricks"))
     location = None if is_server else folder.mlflow_artifacts.resolve().as_uri()
-    own = next(iter(client.search_experiments(filter_string=f"tags.`{STUDY_ID}` = '{folder.id}'")), None)
+    own = next(_of_studies(client, [folder.id]), None)
+    if own is None and not config.tracking_uri:  # a database that was copied with the study, and is ours
+        copied = _of_studies(client, folder.copied_ids)
+        own = next((each for each in copied if each.artifact_location != location), None)
     if own is not None and (location is None or own.artifact_location == location):
         return own.experiment_id
     if own is not None:
         print_line(f"MLflow kept the report of {folder.name!r} in {own.artifact_location}; it is written anew, here")
         _replace(client, own)
+    for old in _of_studies(client, folder.replaced_ids):
+        _replace(client, old)
     name, holder = folder.name, client.get_experiment_by_name(folder.name)
     if holder is not None and holder.tags.get(STUDY_ID) in folder.replaced_ids:
         _replace(client, holder)
@@ -63,6 +68,12 @@ def open_experiment(
         )
     tags = {STUDY_ID: folder.id, "mlflow.experimentKind": "custom_model_development"}  # the UI's layout
     return client.create_experiment(name, artifact_location=location, tags=tags)
+
+
+def _of_studies(client: MlflowClient, ids: Iterable[str]) -> Iterator[Experiment]:
+    """The experiments that studies of these ids have made."""
+    for identity in ids:
+        yield from client.search_experiments(filter_string=f"tags.`{STUDY_ID}` = '{identity}'")
 
 
 def _replace(client: MlflowClient, experiment: Experiment) -> None:

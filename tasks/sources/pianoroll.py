@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
-import pickletools
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +25,7 @@ import numpy.typing as npt
 from ablate.definitions.dataset import SPLITS
 from ablate.errors import UserError
 from ablate.files import read_file
+from tasks.sources.number_pickle import NumberPickleError, load_numbers
 
 Roll = npt.NDArray[np.uint8]  # (frames, 88)
 
@@ -59,7 +58,7 @@ def read_rolls(path: Path) -> dict[str, list[Roll]]:
     data = read_file(path)
     try:
         found, convert = _parse(path, data)
-        return {split: _rolls_of(split, found, convert) for split in SPLITS}
+        return {split: _rolls_of(split, found, convert, len(data)) for split in SPLITS}
     except _UnfitError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from None
     except Exception as error:
@@ -84,13 +83,16 @@ def _parse(path: Path, data: bytes) -> tuple[Any, _Converter]:
         return _load_mat(data), _roll_from_matrix
     opens_like_json = data.lstrip().startswith(b"{")
     if data.startswith(b"\x80") or (suffix in (".pkl", ".pickle") and not opens_like_json):
-        return _load_pickle(data), _roll_from_keys
+        try:
+            return load_numbers(data), _roll_from_keys
+        except NumberPickleError as error:
+            raise _UnfitError(f"{error}; {EXPECTED}") from None
     if opens_like_json or suffix == ".json":
         return json.loads(data), _roll_from_keys
     raise _UnfitError(f"not a format that is known here; {EXPECTED}")
 
 
-def _rolls_of(split: str, found: Any, convert: _Converter) -> list[Roll]:
+def _rolls_of(split: str, found: Any, convert: _Converter, size: int) -> list[Roll]:
     if not isinstance(found, dict):
         raise _UnfitError(f"holds a {type(found).__name__} instead of the three splits; {EXPECTED}")
     name = next((name for name in NAMES[split] if name in found), None)
@@ -101,6 +103,12 @@ def _rolls_of(split: str, found: Any, convert: _Converter) -> list[Roll]:
         raise _UnfitError(f"{name!r} is a {type(sequences).__name__} instead of a list of sequences; {EXPECTED}")
     if not len(sequences):
         raise _UnfitError(f"{name!r} has no sequences; each split needs at least one")
+    # A frame takes a byte at least, unless a pickle names one sequence many times over, to become gigabytes.
+    frames = sum(len(sequence) for sequence in sequences if isinstance(sequence, (list, tuple)))
+    if frames > size:
+        raise _UnfitError(
+            f"{name!r} has {frames:,} frames, more than a file of {size:,} bytes has room for; {EXPECTED}"
+        )
     rolls: list[Roll] = []
     for number, sequence in enumerate(sequences, start=1):
         roll = convert(sequence, f"sequence {number} of {name!r}")
@@ -116,6 +124,8 @@ def _roll_from_keys(sequence: Any, where: str) -> Roll:
     if not isinstance(sequence, (list, tuple)) or not all(isinstance(frame, (list, tuple)) for frame in sequence):
         raise _UnfitError(f"{where} is not a list of frames, each a list of MIDI keys")
     for time, frame in enumerate(sequence, start=1):
+        if len(frame) > KEYS:
+            raise _UnfitError(f"frame {time} of {where} has {len(frame):,} keys; there are {KEYS}")
         for key in frame:
             if type(key) is not int or not LOWEST <= key <= HIGHEST:
                 shown = f"the key {key}" if isinstance(key, (int, float)) else f"a {type(key).__name__} for a key"
@@ -147,51 +157,3 @@ def _load_mat(data: bytes) -> dict[str, Any]:
         warnings.filterwarnings("error", message="Unreadable variable")
         variables = loadmat(io.BytesIO(data), variable_names=wanted)
     return {name: converted(variables[name]) for name in wanted if name in variables}
-
-
-def _load_pickle(data: bytes) -> Any:
-    for operation, argument, _ in pickletools.genops(data):
-        # Where an object is remembered under a number, the reader makes a table that long: gigabytes, if it is damaged.
-        if operation.name.endswith("PUT") and (argument or 0) > len(data):
-            raise _UnfitError(f"a damaged pickle; {EXPECTED}")
-    # latin1 is how Python 3 gets at the byte strings of a Python 2 pickle.
-    return _NumbersOnly(io.BytesIO(data), encoding="latin1").load()
-
-
-class _NumbersOnly(pickle.Unpickler):
-    """Reads nested lists of numbers, and nothing else.
-
-    A pickle may name any function for the reader to call. This one lets it name three, and stands simple ones of
-    its own in for them, so that no outside code is ever run on the file's word.
-    """
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        if (module_name, global_name) == ("numpy", "dtype"):
-            return _NumberType
-        if module_name in ("numpy.core.multiarray", "numpy._core.multiarray") and global_name == "scalar":
-            return _number
-        if (module_name, global_name) == ("_codecs", "encode"):  # bytes, in a pickle of Python 3 with protocol 2
-            return _latin1_bytes
-        asked = f"{module_name}.{global_name}"
-        raise _UnfitError(f"a pickle that asks for {asked:.60} is refused, it may hold numbers only; {EXPECTED}")
-
-
-class _NumberType:
-    """Stands in for a NumPy type, such as `<i8`."""
-
-    def __init__(self, code: str, *_: object) -> None:
-        self.code = code
-        self.order = "<"
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.order = state[1]
-
-
-def _number(kind: _NumberType, data: bytes | str) -> Any:
-    """Stands in for NumPy's making of a number from its bytes (a latin1 string, if Python 2 wrote them)."""
-    raw = data.encode("latin1") if isinstance(data, str) else data
-    return np.frombuffer(raw, kind.order + kind.code).item()
-
-
-def _latin1_bytes(text: str, _encoding: str = "latin1") -> bytes:
-    return text.encode("latin1")

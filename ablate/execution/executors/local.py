@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 
 from ablate.errors import UserError
 from ablate.execution.executor import TrialResult
-from ablate.execution.processes import interrupts_held_back, limit_library_threads
+from ablate.execution.processes import limit_library_threads, processes_start
 from ablate.execution.time_limit import SHORTEST, TimeLimit
 from ablate.execution.trial_runner import failed_trial
 from ablate.execution.worker import run_worker
@@ -126,7 +126,7 @@ class LocalExecutor:
             args=(theirs, self._plan.config, self._plan.backends, self._plan.sizes),
             daemon=True,
         )
-        with interrupts_held_back():
+        with processes_start():
             process.start()
         theirs.close()  # so that the worker's death closes the pipe
         return _Worker(process, ours)
