@@ -2,6 +2,7 @@
 
 python -m benchmarks                  everything, about a quarter of an hour
 python -m benchmarks step --variants V,NP,GRU
+python -m benchmarks training         the whole training step beside JAX's; needs the extra bench
 python -m benchmarks parts            labels without alignment and noise, alone; not on the page
 python -m benchmarks calibration      errors and coverage of the comparisons in simulated studies, docs/calibration.md
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from ablate.execution.processes import limit_library_threads
 
 RESULTS = Path(__file__).parent / "results"
-SPEED = ("step", "epoch", "sweep")
+SPEED = ("step", "training", "trial", "epoch", "sweep")
 
 
 def main() -> int:
@@ -42,7 +43,7 @@ def _speed(options: argparse.Namespace, names: list[str]) -> int:
     import torch
 
     from ablate.errors import UserError
-    from benchmarks import epoch, page, parts, step, sweep
+    from benchmarks import epoch, page, parts, step, sweep, training, trial
     from benchmarks.measure import machine
 
     torch.set_num_threads(1)
@@ -57,6 +58,10 @@ def _speed(options: argparse.Namespace, names: list[str]) -> int:
                 epoch.run(options.out, max(options.rounds // 3, 1))
             elif name == "parts":
                 parts.run(options.out, options.rounds)
+            elif name == "training":
+                training.run(options.out, options.rounds)
+            elif name == "trial":
+                trial.run(options.out, options.rounds)
             else:
                 sweep.run(options.out)
             # With each result, since a partial run leaves the others as they are.

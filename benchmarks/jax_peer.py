@@ -48,7 +48,7 @@ def _serve(
 ) -> None:
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    import jax
+    import jax  # pyright: ignore[reportMissingImports]
 
     generator = np.random.default_rng(0)
     x = generator.standard_normal((sequences, T, M)).astype(np.float32)
@@ -95,8 +95,8 @@ def _parameters(cell: str, M: int, N: int, K: int, generator: np.random.Generato
 
 
 def _step(cell: str, rate: float, parameters: Any, velocity: Any, x: Any, targets: Any) -> Any:
-    import jax
-    import jax.numpy as jnp
+    import jax  # pyright: ignore[reportMissingImports]
+    import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
     momentum = 0.9
 
@@ -110,8 +110,8 @@ def _step(cell: str, rate: float, parameters: Any, velocity: Any, x: Any, target
 
 
 def _layer(cell: str, p: Any, x: Any) -> Any:
-    import jax
-    import jax.numpy as jnp
+    import jax  # pyright: ignore[reportMissingImports]
+    import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
     N, sigmoid, tanh = p["Wo"].shape[0], jax.nn.sigmoid, jnp.tanh
     inputs, zeros = x @ p["W"] + p["b"], jnp.zeros(p["Wo"].shape[0], jnp.float32)

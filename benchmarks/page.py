@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import epoch, step
+from benchmarks import epoch, step, training, trial
 from benchmarks.measure import geometric_mean, markdown
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -15,12 +15,14 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 # The columns of the CSV files.
 COLUMNS = {
     "variant": "the cell",
+    "task": "the task",
     "batch": "sequences in a step",
     "hidden_size": "units of the layer",
     "contender": "what was timed: `kernel` and `reference` are ablate's backends, `BLAS floor` the bare products, "
-    "`framework` the module of torch.nn that computes the same, `torchrecurrent` that of the package",
+    "`framework` the module of torch.nn that computes the same, `torchrecurrent` that of the package; JAX is jit of "
+    "lax.scan with its gradient and Nesterov's update, alone or 16 trials at once by vmap",
     "microseconds": "median time of a step, for each frame and sequence",
-    "seconds": "median time of an epoch; of a sweep, its wall time",
+    "seconds": "median time of an epoch or a trial; of a sweep, its wall time",
     "first_quartile": "of the times, in the unit of the median",
     "third_quartile": "of the times, in the unit of the median",
     "trials_an_hour": "trials that ended in an hour of wall time, from the start of the command to its report",
@@ -35,8 +37,8 @@ def write(results: Path) -> None:
 
 
 def text(results: Path) -> str:
-    """The tables of step.csv, epoch.csv and sweep.csv, with the machines that they were taken on."""
-    tables = {name: pd.read_csv(results / f"{name}.csv") for name in ("step", "epoch", "sweep")}
+    """The tables of the CSV files, with the machines that they were taken on."""
+    tables = {name: pd.read_csv(results / f"{name}.csv") for name in ("step", "training", "trial", "epoch", "sweep")}
     machines: dict[str, list[str]] = {}
     for name in tables:
         machine = (results / f"{name}.machine.txt").read_text(encoding="utf-8").strip()
@@ -59,6 +61,13 @@ def text(results: Path) -> str:
         "### A training step",
         markdown(step.summary(steps.query("batch == 1"))),
         *_in_batches(steps),
+        "### A whole training step, beside JAX",
+        "Microseconds a frame: noise, cell, output layer, loss, gradients and update.",
+        markdown(training.summary(tables["training"])),
+        "How many times as fast as JAX, without noise; the mean is geometric, over the cells but FGR.",
+        markdown(training.ratios(tables["training"])),
+        "### A trial",
+        markdown(trial.summary(tables["trial"])),
         "### An epoch",
         markdown(epoch.summary(tables["epoch"])),
         "### A whole sweep",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from ablate.cell.backend import make_layer
 from ablate.definitions.dataset import Sequences
 from ablate.definitions.task import TASKS
 from ablate.definitions.variant import VARIANTS
+from ablate.errors import UserError
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.training_config import TrainingConfig
 from ablate.training.network import Network
@@ -29,6 +31,8 @@ RATE = 1e-7  # so small that the weights, and with them the work, stay as they a
 
 
 def run(out: Path, rounds: int) -> None:
+    if find_spec("jax") is None:
+        raise UserError('JAX is not installed; python -m pip install -e ".[bench]"')
     table = measure(CELLS, SIZES, rounds)
     table.to_csv(out / "training.csv", index=False)
     print(f"\nA whole training step ({M} inputs and outputs, {FRAMES} frames, one sequence): microseconds a frame\n")

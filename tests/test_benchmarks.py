@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -14,7 +15,7 @@ import torch
 from ablate.cell.trace import Trace
 from ablate.definitions.variant import VARIANTS
 from ablate.training.parameters import Parameters
-from benchmarks import contenders, epoch, step, sweep
+from benchmarks import contenders, epoch, step, sweep, training, trial
 from benchmarks.__main__ import main
 from benchmarks.measure import geometric_mean, interleave
 
@@ -72,6 +73,30 @@ def test_compiled_parts_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyP
     table = pd.read_csv(tmp_path / "parts.csv")
     assert set(table["contender"]) == {"compiled", "PyTorch", "NumPy"}
     assert (table["microseconds"] > 0).all()
+
+
+def test_whole_steps_are_measured_beside_jax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax", reason="JAX is not installed")
+    monkeypatch.setattr(training, "CELLS", ("GRU", "FGR"))
+    monkeypatch.setattr(training, "SIZES", (5,))
+    assert benchmark(monkeypatch, "training", "--rounds", "1", "--out", str(tmp_path)) == 0
+    table = pd.read_csv(tmp_path / "training.csv")
+    assert set(table["contender"]) == {"ablate", "ablate, with noise", "JAX", "JAX, 16 trials stacked"}
+    assert (table["microseconds"] > 0).all()
+    ratios = training.ratios(table)
+    assert list(ratios["variant"]) == ["GRU", "FGR", "mean"] * 2
+    assert ratios.iloc[0]["N = 5"] == ratios.iloc[2]["N = 5"]  # FGR is no part of the mean
+
+
+def test_trials_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = trial.make_plan
+    monkeypatch.setattr(
+        trial, "make_plan", lambda config: make(replace(config, tasks=("speech",), settings={"speech": {"epochs": 1}}))
+    )
+    table = trial.measure(rounds=1)
+    assert (table["seconds"] > 0).all() and set(table["task"]) == {"speech"}
+    assert set(table["contender"]) == {trial.COMPILED, trial.FRAMEWORK, trial.KERNEL, trial.REFERENCE}
+    assert list(trial.summary(table)["task"]) == ["speech"]
 
 
 def test_an_unknown_variant_is_told_in_one_line(

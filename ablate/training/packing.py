@@ -15,7 +15,8 @@ from ablate.training.compiled import compiled_loop
 from ablate.training.noise import Noise
 
 Array = npt.NDArray[Any]
-PACKED_FRAMES = 4096  # in one call, if no single batch has more: enough to forget the call, little enough for the cache
+# In one call, if no single batch has more: enough to forget the call, little enough for the caches.
+PACKED_FRAMES, PACKED_NUMBERS = 4096, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ class Packer:
         firsts = np.arange(0, len(order), size)
         frames = np.maximum.reduceat(self._lengths[order], firsts)
         rows = np.cumsum(frames * np.minimum(size, len(order) - firsts))
+        most = min(PACKED_FRAMES, max(PACKED_NUMBERS // self._width, 1))
         place = 0
         while place < len(firsts):
             before = rows[place - 1] if place else 0
-            end = max(place + 1, int(np.searchsorted(rows, before + PACKED_FRAMES, side="right")))
+            end = max(place + 1, int(np.searchsorted(rows, before + most, side="right")))
             yield self._pack(order[firsts[place] : firsts[end] if end < len(firsts) else len(order)], size, noise)
             place = end
 
