@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -111,3 +113,18 @@ def assert_optuna_is_equal_to_the_tables(results: Path, storage: str = "") -> No
         assert sorted((trial.user_attrs["index"], trial.value) for trial in held) == sorted(
             zip(rows["index"], rows["validation"], strict=True)
         )
+
+
+def square_once_killed(number: int, flag: str) -> int:
+    """The square of a number; the process of the first call for a flag is killed. For workers, which import it."""
+    try:
+        Path(flag).touch(exist_ok=False)
+    except FileExistsError:
+        return number**2
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def killed(number: int) -> None:
+    """Whatever process computes this is killed."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -12,9 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from ablate.errors import UserError
+from ablate.execution.slow_analyses import in_processes
 from ablate.storage.tables import StudyTables
 from tests.conftest import sweep_arguments
-from tests.faults import LONGEST, assert_same_study, assert_views_are_equal_to_the_tables, start, workers_of
+from tests.faults import (
+    LONGEST,
+    assert_same_study,
+    assert_views_are_equal_to_the_tables,
+    killed,
+    square_once_killed,
+    start,
+    wait_until,
+    workers_of,
+)
 
 pytestmark = [pytest.mark.fault, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -73,6 +84,19 @@ def test_a_stopped_worker_is_replaced(sweep_to_kill: tuple[Path, list[str]], tmp
     assert_same_study(tmp_path / "results", undisturbed)
 
 
+def test_workers_that_are_killed_while_they_start_are_replaced(
+    sweep_to_kill: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """As by a system that is short of memory: they had no trial yet, so nothing fails."""
+    undisturbed, arguments = sweep_to_kill
+    sweep = start(tmp_path, arguments, tmp_path / "log")
+    wait_until(lambda: len(workers_of(sweep.pid)) == 2, sweep)
+    for pid in workers_of(sweep.pid):
+        os.kill(pid, signal.SIGKILL)
+    assert sweep.wait(LONGEST) == 0, (tmp_path / "log").read_text()
+    assert_same_study(tmp_path / "results", undisturbed)
+
+
 def test_a_trial_that_takes_too_long_fails_with_its_reason(small_music: Path, tmp_path: Path) -> None:
     arguments = [*sweep_arguments(tmp_path, small_music), "--jobs", "2", "--trial-timeout", "0.2", "--trials", "2"]
     slow = tmp_path / "slow.py"
@@ -102,3 +126,11 @@ def test_two_first_starts_at_once(sweep_to_kill: tuple[Path, list[str]], tmp_pat
     client = MlflowClient(f"sqlite:///{tmp_path / 'results' / 'mlflow.db'}")
     assert {each.name for each in client.search_experiments()} == {"Default", *names}
     assert "cannot be written" not in (tmp_path / "log").read_text()
+
+
+def test_what_killed_processes_have_not_computed_for_the_report_others_compute(tmp_path: Path) -> None:
+    inputs = [{"number": number, "flag": str(tmp_path / "flag")} for number in range(5)]
+    compute = in_processes(2, lambda *_: None)
+    assert dict(compute(square_once_killed, inputs)) == {number: number**2 for number in range(5)}
+    with pytest.raises(UserError, match="were killed 3 times"):
+        dict(compute(killed, [{"number": 1}, {"number": 2}]))

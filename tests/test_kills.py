@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ablate.storage.folder import StudyFolder
 from tests.faults import (
     LONGEST,
     assert_same_study,
@@ -105,3 +107,28 @@ def test_killed_at_moments_of_every_kind_a_sweep_comes_out_equal(
         assert not list((folder / "results").rglob(".*.part"))
     print(f"{killed.total()} kills in {lives} lives: {dict(sorted(killed.items()))}")
     assert killed.keys() >= {name for name, *_ in _moments(tmp_path, chance)}
+
+
+@pytest.mark.parametrize("moment", ["put aside", "opened", "described"])
+def test_a_fresh_start_that_is_killed_leaves_the_old_study_or_the_new_one(
+    moment: str, sweep_to_kill: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """And nothing of the old one in MLflow's experiment, whose name the new one has."""
+    undisturbed, arguments = sweep_to_kill
+    results, log = tmp_path / "results", tmp_path / "log"
+    shutil.copytree(undisturbed, results, ignore=shutil.ignore_patterns("*.lock", ".*.lock"))
+    old = StudyFolder(results, "s").id
+    come = {
+        "put aside": (results / ".s.replaced").exists,
+        "opened": _changed(results / "s" / "config.toml"),
+        "described": lambda: StudyFolder(results, "s").id != old,
+    }[moment]
+    sweep = start(tmp_path, [*arguments, "--fresh"], log)
+    wait_until(come, sweep)
+    sweep.kill()
+    assert sweep.wait() == -signal.SIGKILL
+    assert start(tmp_path, arguments, log).wait(LONGEST) == 0, log.read_text()
+    assert "Traceback" not in log.read_text() and "left alone" not in log.read_text()
+    assert_same_study(results, undisturbed)
+    assert_views_are_equal_to_the_tables(results)
+    assert StudyFolder(results, "s").id != old and not (results / ".s.replaced").exists()
