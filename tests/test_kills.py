@@ -51,7 +51,8 @@ def _grown(file: Path, rows: int) -> Callable[[], bool]:
 def _moments(study: Path, chance: random.Random) -> list[tuple[str, Callable[[], Callable[[], bool]], float]]:
     trials, replicates = study / "trials.csv", study / "replicates.csv"
     return [
-        ("start", lambda: lambda: True, 4.0),
+        ("start", lambda: lambda: True, 2.0),
+        ("start", lambda: lambda: True, 5.0),
         ("opened", lambda: (study / "config.toml").exists, 0.3),
         ("making of mlflow.db", lambda: (study.parent / ".mlflow.db.part").exists, 2.0),
         ("training", lambda: _grown(trials, chance.randint(1, 10)), 0.1),
@@ -92,7 +93,7 @@ def test_killed_at_moments_of_every_kind_a_sweep_comes_out_equal(
             sweep = start(folder, arguments, log)
             wait_until(come, sweep)
             time.sleep(delay * chance.random())
-            for _ in range(chance.randrange(3)):
+            for _ in range(chance.randint(1, 3)):
                 if victims := workers_of(sweep.pid):
                     killed["a worker at " + name] += _kill(chance.choice(victims))
                     time.sleep(0.2 * chance.random())
