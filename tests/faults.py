@@ -102,17 +102,18 @@ def assert_mlflow_is_equal_to_the_tables(results: Path, uri: str = "") -> None:
 
 def assert_optuna_is_equal_to_the_tables(results: Path, storage: str = "") -> None:
     import optuna
+    from optuna.storages.journal import JournalFileBackend
 
-    if storage:
-        opened = optuna.storages.get_storage(storage)
-    else:
-        backend = optuna.storages.journal.JournalFileBackend(str(results / "s" / "optuna.journal"))
-        opened = optuna.storages.JournalStorage(backend)
-    for (task, variant), rows in StudyTables(results / "s").trials().groupby(["task", "variant"]):
-        held = optuna.load_study(study_name=f"s/{task}/{variant}", storage=opened).get_trials()
-        assert sorted((trial.user_attrs["index"], trial.value) for trial in held) == sorted(
-            zip(rows["index"], rows["validation"], strict=True)
-        )
+    journal = results / "s" / "optuna.journal"
+    opened = optuna.storages.get_storage(storage or optuna.storages.JournalStorage(JournalFileBackend(str(journal))))
+    held = [
+        (study.study_name, trial.user_attrs["index"], trial.value)
+        for study in optuna.get_all_study_summaries(opened)
+        for trial in optuna.load_study(study_name=study.study_name, storage=opened).get_trials()
+    ]
+    rows = StudyTables(results / "s").trials()
+    studies = [f"s/{task}/{variant}" for task, variant in zip(rows["task"], rows["variant"], strict=True)]
+    assert sorted(held) == sorted(zip(studies, rows["index"], rows["validation"], strict=True))
 
 
 def square_once_killed(number: int, flag: str) -> int:
