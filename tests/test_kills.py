@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -28,6 +29,14 @@ from tests.faults import (
 pytestmark = [pytest.mark.fault, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 KILLS = int(os.environ.get("ABLATE_KILLS", "75"))  # of parents and of workers, in each of two tests
+
+
+# Python prints this, before any code of ours, in a worker whose parent is killed between its fork and its first bytes.
+_NOT_OURS = re.compile(r"Traceback .*\n(?: .*\n)*? .*, in spawn_main\n(?: .*\n)*EOFError: Ran out of input\n")
+
+
+def _said(log: Path) -> str:
+    return _NOT_OURS.sub("", log.read_text())
 
 
 def _changed(file: Path) -> Callable[[], bool]:
@@ -102,7 +111,7 @@ def test_killed_at_moments_of_every_kind_a_sweep_comes_out_equal(
                 killed[name] += 1
             assert sweep.wait(LONGEST) in (-signal.SIGKILL, 0, 1), log.read_text()
         assert start(folder, arguments, log).wait(LONGEST) == 0, log.read_text()
-        assert "Traceback" not in log.read_text() and "error: " not in log.read_text()
+        assert "Traceback" not in _said(log) and "error: " not in _said(log)
         assert_same_study(folder / "results", undisturbed)
         assert_views_are_equal_to_the_tables(folder / "results")
         assert not list((folder / "results").rglob(".*.part"))
@@ -129,7 +138,7 @@ def test_a_fresh_start_that_is_killed_leaves_the_old_study_or_the_new_one(
     sweep.kill()
     assert sweep.wait() == -signal.SIGKILL
     assert start(tmp_path, arguments, log).wait(LONGEST) == 0, log.read_text()
-    assert "Traceback" not in log.read_text() and "left alone" not in log.read_text()
+    assert "Traceback" not in _said(log) and "left alone" not in _said(log)
     assert_same_study(results, undisturbed)
     assert_views_are_equal_to_the_tables(results)
     assert StudyFolder(results, "s").id != old and not (results / ".s.replaced").exists()
