@@ -52,7 +52,7 @@ class Server:
         self._signal(signal.SIGINT)  # PostgreSQL's fast end, which waits for no client
         self._signal(signal.SIGCONT)
         try:
-            self._process.wait(10)
+            self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
             self._process.wait()
