@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -127,7 +128,9 @@ def test_a_fresh_start_that_is_killed_leaves_the_old_study_or_the_new_one(
     undisturbed, arguments = sweep_to_kill
     results, log = tmp_path / "results", tmp_path / "log"
     shutil.copytree(undisturbed, results, ignore=shutil.ignore_patterns("*.lock", ".*.lock"))
-    old = StudyFolder(results, "s").id
+    folder = StudyFolder(results, "s")
+    folder.metadata_file.write_text(json.dumps({**folder.metadata(), "place": str(folder.path)}))  # it was made here
+    old = folder.id
     come = {
         "put aside": (results / ".s.replaced").exists,
         "opened": _changed(results / "s" / "config.toml"),
