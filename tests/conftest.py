@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -94,6 +95,24 @@ def study(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -> Path:
             assert "Traceback" not in done.stderr
             (folder / "said.txt").write_text(done.stdout + done.stderr)
     return folder
+
+
+@pytest.fixture(scope="session")
+def sweep_to_kill(tmp_path_factory: pytest.TempPathFactory, small_music: Path) -> tuple[Path, list[str]]:
+    """A short sweep that ran undisturbed: its results, and the arguments that make it in any folder."""
+    folder = shared_folder(tmp_path_factory) / "undisturbed"
+    data = shared_folder(tmp_path_factory) / "music.json"
+    with FileLock(folder.with_suffix(".lock")):
+        if not data.exists():
+            shutil.copy(small_music, data)
+        folder.mkdir(exist_ok=True)
+        own = tmp_path_factory.mktemp("own")  # another process of the tests writes to none that is being read
+        arguments = [*sweep_arguments(own, data), "--jobs", "2", "--trials", "20", "--controls", "1", "--confirm", "1"]
+        if not (folder / "said.txt").exists():
+            done = run_command(folder, *arguments)
+            assert done.returncode == 0, done.stderr
+            (folder / "said.txt").write_text(done.stdout + done.stderr)
+    return folder / "results", arguments
 
 
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

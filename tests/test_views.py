@@ -234,6 +234,22 @@ def test_a_copy_beside_its_study_is_another_one(sweep: Command, ended: Path) -> 
     assert StudyFolder(ended, "s2").id != StudyFolder(ended, "s").id
 
 
+def test_a_study_that_has_moved_has_its_report_where_it_is(sweep: Command, ended: Path, tmp_path: Path) -> None:
+    """Though there is nothing to train: whoever moves it may delete what was there."""
+    from mlflow import MlflowClient
+
+    sweep()
+    ended.rename(tmp_path / "moved")
+    done = sweep("--results", str(tmp_path / "moved"))
+    assert done.returncode == 0 and "it is written anew, here" in done.stdout
+    client = MlflowClient(StudyFolder(tmp_path / "moved", "s").mlflow_uri)
+    experiment = client.get_experiment_by_name("s")
+    assert experiment is not None and experiment.artifact_location == (tmp_path / "moved" / "mlartifacts").as_uri()
+    (study,) = client.search_runs([experiment.experiment_id], filter_string="tags.kind = 'study'")
+    assert "index.html" in {file.path for file in client.list_artifacts(study.info.run_id)}
+    assert not ended.exists()
+
+
 class Slow:
     """A tracker on a server that has stopped to answer, or that takes its time."""
 

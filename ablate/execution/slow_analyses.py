@@ -5,12 +5,15 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from ablate.errors import UserError
 from ablate.execution.processes import exit_with_parent, limit_library_threads, processes_start
 from ablate.kept import Compute, Inputs
 
 Tell = Callable[[str, int, int], None]  # what, how many are done, of how many
+ATTEMPTS = 3
 
 
 def in_processes(workers: int, tell: Tell) -> Compute:
@@ -33,13 +36,25 @@ def _here(function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tu
 
 
 def _spread(workers: int, function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tuple[int, Any]]:
+    """What a killed process has not computed, others compute."""
     limit_library_threads()
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(inputs)), context, exit_with_parent)
-    try:
-        with processes_start():
-            places = {pool.submit(function, **each): place for place, each in enumerate(inputs)}
-        for future in as_completed(places):
-            yield places[future], future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    left = dict(enumerate(inputs))
+    for attempt in range(1, ATTEMPTS + 1):
+        pool = ProcessPoolExecutor(min(workers, len(left)), context, exit_with_parent)
+        try:
+            with processes_start():
+                places = {pool.submit(function, **each): place for place, each in left.items()}
+            for future in as_completed(places):
+                result = future.result()
+                del left[places[future]]
+                yield places[future], result
+            return
+        except BrokenProcessPool:
+            if attempt == ATTEMPTS:
+                raise UserError(
+                    f"the processes that compute {function.__name__} were killed {ATTEMPTS} times (out of memory?); "
+                    "what is finished is kept, and the same command goes on; fewer --jobs need less memory"
+                ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)

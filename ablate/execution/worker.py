@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
@@ -24,6 +25,9 @@ def run_worker(
     exit_with_parent()
     configure_torch()
     runner = TrialRunner(replace(make_plan(config), backends=backends, sizes=sizes))
-    connection.send(None)
-    while (trial := connection.recv()) is not None:
-        connection.send(runner.run(trial))
+    try:
+        connection.send(None)
+        while (trial := connection.recv()) is not None:
+            connection.send(runner.run(trial))
+    except (EOFError, ConnectionError):  # the parent has ended, which `exit_with_parent` may see a little later
+        os._exit(1)

@@ -25,6 +25,7 @@ from ablate.storage.columns import read_utf8
 from ablate.storage.tables import StudyTables
 
 SHOWN = 8  # studies that are named where one is missing
+METADATA_FILE = "metadata.json"
 OLD_METADATA_FILE = "facts.json"  # its name in studies of numerics version 1
 
 
@@ -36,7 +37,7 @@ class StudyFolder:
         self.results = results
         self.path = results / name
         self.config_file = self.path / "config.toml"
-        self.metadata_file = self.path / "metadata.json"
+        self.metadata_file = self.path / METADATA_FILE
         self.journal_file = self.path / "optuna.journal"
         self.failures = self.path / "failures"
         self.kept = self.path / "kept"  # what slow analyses have computed; not in the report, which MLflow gets whole
@@ -46,7 +47,9 @@ class StudyFolder:
         self.mlflow_uri = sqlite_address(self.mlflow_file.resolve())
         self.mlflow_artifacts = results / "mlartifacts"
         self.tables = StudyTables(self.path)
-        self._new_id, self._replaced_ids = uuid.uuid4().hex, []
+        self._new_id = uuid.uuid4().hex
+        # What a fresh start replaces, whole until the new study is there: a kill leaves the old one or the new one.
+        self._replaced = results / f".{name}.replaced"
         # Beside the folder and not in it, so that --fresh can remove the folder while holding the lock.
         self._lock = FileLock(results / f".{name}.lock")
 
@@ -56,7 +59,7 @@ class StudyFolder:
 
     def missing(self) -> str:
         """That there is no such study, in words, with those that there are, the nearest first."""
-        there = [file.parent.name for file in self.results.glob(f"*/{self.config_file.name}")]
+        there = [file.parent.name for file in self.results.glob(f"[!.]*/{self.config_file.name}")]
         there.sort(key=lambda name: (-SequenceMatcher(a=self.name, b=name).ratio(), name))
         names = ", ".join(there[:SHOWN]) + (f" and {len(there) - SHOWN} more" if len(there) > SHOWN else "")
         return f"there is no study {self.name!r} in {self.results.resolve()}; it has {names or 'none'}"
@@ -100,8 +103,9 @@ class StudyFolder:
             UserError: the folder was made with another configuration, or is no study, or cannot be written.
         """
         if fresh and self.exists:
-            self._replaced_ids = [*self.replaced_ids, self.id]
-            shutil.rmtree(self.path)
+            self.metadata()  # which raises while all is as it was
+            _remove(self._replaced)
+            self.path.rename(self._replaced)
         elif self.exists:
             self.compare(config)
             config = self.config().extended_by(config)
@@ -143,15 +147,13 @@ class StudyFolder:
         Raises:
             UserError: the file is damaged; the message names the line where there is one.
         """
-        for file in (self.metadata_file, self.path / OLD_METADATA_FILE):
-            if file.exists():
-                return _read_metadata(file)
-        return {}
+        return _metadata_of(self.path)
 
     def write_metadata(self, metadata: dict[str, Any]) -> None:
         """Keep the metadata; the study's id stays what it is."""
         identity = {"id": self.id, "replaced_ids": self.replaced_ids, "copied_ids": self.copied_ids}
         self._write_metadata({**metadata, **identity})
+        _remove(self._replaced)
 
     def _write_metadata(self, metadata: dict[str, Any]) -> None:
         text = json.dumps({**metadata, "place": str(self.path.resolve())}, indent=2)
@@ -185,7 +187,10 @@ class StudyFolder:
     @property
     def replaced_ids(self) -> list[str]:
         """The ids of the studies that fresh starts in this folder have replaced."""
-        return self.metadata().get("replaced_ids", self._replaced_ids)
+        found = _metadata_of(self._replaced)
+        replaced = [*found.get("replaced_ids", []), found["id"]] if "id" in found else []
+        known = dict.fromkeys([*self.metadata().get("replaced_ids", []), *replaced])
+        return [each for each in known if each != self.id]  # a copy that was started anew at once has had its id before
 
     @property
     def reference(self) -> str:
@@ -218,6 +223,21 @@ class StudyFolder:
 def sqlite_address(file: Path) -> str:
     """The address of a SQLite database as MLflow reads it: it takes `%20` for a space, and `?` for the end."""
     return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
+
+
+def _metadata_of(study: Path) -> dict[str, Any]:
+    for file in (study / METADATA_FILE, study / OLD_METADATA_FILE):
+        if file.exists():
+            return _read_metadata(file)
+    return {}
+
+
+def _remove(folder: Path) -> None:
+    """Delete a study's folder, if it is there; of one that is a link, the link."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 def _read_metadata(file: Path) -> dict[str, Any]:

@@ -86,6 +86,8 @@ class Views:
         digest = hashlib.sha256(tables.encode())
         if name != REPORT:
             digest.update(repr((self._config.tracking_uri, self._config.storage, self._config.log_trials)).encode())
+        if name == "mlflow" and not self._config.tracking_uri:  # a copy still has its artifacts where it came from
+            digest.update(str(self._folder.mlflow_artifacts.resolve()).encode())
         if name == "optuna" and (journal := self._stores[name]) is not None:  # this study's alone, and appended to
             digest.update(str(journal.stat().st_size).encode())
         return digest.hexdigest()

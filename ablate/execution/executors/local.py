@@ -23,6 +23,7 @@ from ablate.plan.study_plan import StudyPlan
 # Trials that a worker has at hand: one more than it runs, so that it never waits for its parent, which writes.
 PREFETCHED = 2
 LOOK_EVERY = 1.0  # seconds between two looks at who is late
+STARTS = 5  # of workers in a row that are killed before they are ready, until it is not chance
 
 
 @dataclass
@@ -52,9 +53,9 @@ class LocalExecutor:
         One that takes longer than its limit is tried once more, and then failed.
 
         Raises:
-            UserError: a worker cannot start; its output is above.
+            UserError: workers cannot start; their output is above.
         """
-        waiting, tried = deque(trials), set[TrialId]()
+        waiting, tried, killed = deque(trials), set[TrialId](), 0
         limit_library_threads()
         self._workers = [self._start() for _ in range(min(self._size, len(waiting)))]
         while self._workers:
@@ -68,6 +69,8 @@ class LocalExecutor:
                     self._workers.remove(worker)
                     worker.process.join()
                     if not worker.ready:
+                        killed += 1
+                    if not worker.ready and (killed == STARTS or (worker.process.exitcode or 0) >= 0):
                         raise UserError(
                             f"a worker process cannot start ({_exit_reason(worker.process)}); its output is above"
                         ) from None
@@ -85,7 +88,7 @@ class LocalExecutor:
                 if result is not None:
                     worker.trials.popleft()
                     self._limit.learn(result)
-                worker.ready, worker.since = True, time.monotonic()
+                worker.ready, worker.since, killed = True, time.monotonic(), 0
                 self._send_trials(worker, waiting)
                 if not worker.trials:
                     self._workers.remove(worker)
