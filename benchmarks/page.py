@@ -16,6 +16,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 COLUMNS = {
     "variant": "the cell",
     "task": "the task",
+    "before": "processor seconds of a trial before the compiled passes",
+    "after": "the same with them, taken in turns",
     "batch": "sequences in a step",
     "hidden_size": "units of the layer",
     "contender": "what was timed: `kernel` and `reference` are ablate's backends, `BLAS floor` the bare products, "
@@ -78,16 +80,16 @@ def text(results: Path) -> str:
     return "\n\n".join(parts)
 
 
-def headline(results: Path) -> dict[str, float]:
-    """The figures that the README gives: geometric means over the sizes of one sequence a step, and trials an hour."""
+def headline(results: Path) -> dict[str, str]:
+    """The figures that the README gives: geometric means over the cells, and over the sizes for a bare layer."""
     steps = pd.read_csv(results / "step.csv").query("batch == 1")
-    sweeps = pd.read_csv(results / "sweep.csv")
-    rates = dict(zip(sweeps["contender"], sweeps["trials_an_hour"], strict=True))
+    ratios = training.ratios(pd.read_csv(results / "training.csv")).query("variant == 'mean'").set_index("peer")
+    *most, last = (f"{float(ratio):.1f}" for name, ratio in ratios.loc["JAX"].items() if str(name).startswith("N ="))
+    np_steps = steps.query("variant == 'NP'")
     return {
-        "reference": geometric_mean(list(_speed_up(steps, "reference").values())),
-        "nn.LSTM": geometric_mean(list(_speed_up(steps.query("variant == 'NP'"), "framework").values())),
-        "ablate": rates["ablate, NP, 1 worker"],
-        "optuna": rates["Optuna and nn.LSTM, 1 thread"],
+        "JAX": f"{', '.join(most)} and {last}",
+        "reference": f"{geometric_mean(list(_speed_up(steps, 'reference').values())):.0f}",
+        "nn.LSTM": f"{geometric_mean(list(_speed_up(np_steps, 'framework').values())):.1f}",
     }
 
 

@@ -22,7 +22,9 @@ _SOURCES = (
 def loops_folder() -> Path:
     """The folder in the project's own cache, since neither the code's folder nor a home need be there to write to."""
     texts = [file.read_text(encoding="utf-8") for file in _SOURCES]
-    text = "".join([version("numba"), version("llvmlite"), *texts])
+    # What it does look at, besides the code: when the file of a loop was written.
+    written = [str(file.stat().st_mtime) for file in sorted(_HERE.glob("*.py"))]
+    text = "".join([version("numba"), version("llvmlite"), *texts, *written])
     return writable(default_cache_folder() / f"loops-{hashlib.sha256(text.encode()).hexdigest()[:16]}")
 
 
