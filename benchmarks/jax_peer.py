@@ -142,14 +142,17 @@ def _layer(cell: str, p: Any, x: Any) -> Any:
         y = u * y + (1 - u) * tanh(n + (r * y) @ p["Rn"])
         return y, y
 
-    def mut1(y: Any, row: Any) -> Any:
-        u, r, n = jnp.split(row, 3)
-        u, r = sigmoid(u), sigmoid(r + y @ p["R"])
-        y = tanh((r * y) @ p["Rn"] + tanh(n)) * u + y * (1 - u)
+    def mut1(y: Any, rows: Any) -> Any:
+        u, r, n = rows
+        r = sigmoid(r + y @ p["R"])
+        y = tanh((r * y) @ p["Rn"] + n) * u + y * (1 - u)
         return y, y
 
     if cell in ("V", "NP"):
         return jax.lax.scan(lstm, (zeros, zeros), inputs)[1]
     if cell == "FGR":
         return jax.lax.scan(full_gate_recurrence, (zeros, zeros, jnp.zeros(3 * N, jnp.float32)), inputs)[1]
-    return jax.lax.scan(gru if cell == "GRU" else mut1, zeros, inputs)[1]
+    if cell == "MUT1":  # what reads x alone is taken for all frames at once
+        u, r, n = jnp.split(inputs, 3, axis=1)
+        return jax.lax.scan(mut1, zeros, (sigmoid(u), r, tanh(n)))[1]
+    return jax.lax.scan(gru, zeros, inputs)[1]
