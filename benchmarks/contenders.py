@@ -41,7 +41,7 @@ def contenders(variant: Variant, T: int, B: int, M: int, N: int) -> dict[str, St
     found = {
         "reference": _reference(variant, x, weighting, N),
         "kernel": _kernel(variant, x, weighting, N),
-        "BLAS floor": _floor(variant.trace, x, N),
+        "BLAS floor": bare_products(variant.trace, x, N),
     }
     if variant.name in FRAMEWORK:
         module = getattr(torch.nn, FRAMEWORK[variant.name].removeprefix("nn."))(M, N)
@@ -94,7 +94,7 @@ def _module(forward: Callable[[], Tensor], parameters: Iterable[Tensor], weighti
     return step
 
 
-def _floor(trace: Trace, x: Tensor, N: int) -> Step:
+def bare_products(trace: Trace, x: Tensor, N: int) -> Step:
     """The bare products: the input's and the weights' gradients over all steps, the recurrent ones step by step."""
     T, B, M = x.shape
     flat, inputs, gradients = x.flatten(0, 1), [], []

@@ -12,6 +12,8 @@ from benchmarks.measure import geometric_mean, markdown
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
+MEASURED = ("step", "training", "trial", "epoch", "sweep")
+
 # The columns of the CSV files.
 COLUMNS = {
     "variant": "the cell",
@@ -27,6 +29,8 @@ COLUMNS = {
     "seconds": "median time of an epoch or a trial; of a sweep, its wall time",
     "first_quartile": "of the times, in the unit of the median",
     "third_quartile": "of the times, in the unit of the median",
+    "kernel": "seconds until a kernel is compiled and has agreed with the reference",
+    "JAX, each length": "seconds until the first step has ended",
     "trials_an_hour": "trials that ended in an hour of wall time, from the start of the command to its report",
 }
 
@@ -40,9 +44,9 @@ def write(results: Path) -> None:
 
 def text(results: Path) -> str:
     """The tables of the CSV files, with the machines that they were taken on."""
-    tables = {name: pd.read_csv(results / f"{name}.csv") for name in ("step", "training", "trial", "epoch", "sweep")}
+    tables = {name: pd.read_csv(results / f"{name}.csv") for name in (*MEASURED, "training_first")}
     machines: dict[str, list[str]] = {}
-    for name in tables:
+    for name in MEASURED:
         machine = (results / f"{name}.machine.txt").read_text(encoding="utf-8").strip()
         machines.setdefault(machine, []).append(name)
     several = len(machines) > 1
@@ -66,8 +70,12 @@ def text(results: Path) -> str:
         "### A whole training step, beside JAX",
         "Microseconds a frame: noise, cell, output layer, loss, gradients and update.",
         markdown(training.summary(tables["training"])),
-        "How many times as fast as JAX, without noise; the mean is geometric, over the cells but FGR.",
+        "How many times as fast, without noise, as the bare products by the BLAS and as JAX; the mean is geometric, "
+        "over the cells but FGR.",
         markdown(training.ratios(tables["training"])),
+        "Seconds that a cell takes before its first trial with 100 units: a kernel is compiled once a machine, "
+        "JAX's step in each process for each length of a sequence.",
+        markdown(tables["training_first"].round(1)),
         "### A trial",
         markdown(trial.summary(tables["trial"])),
         "### An epoch",

@@ -81,10 +81,16 @@ def test_whole_steps_are_measured_beside_jax(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(training, "SIZES", (5,))
     assert benchmark(monkeypatch, "training", "--rounds", "1", "--out", str(tmp_path)) == 0
     table = pd.read_csv(tmp_path / "training.csv")
-    assert set(table["contender"]) == {"ablate", "ablate, with noise", "JAX", "JAX, 16 trials stacked"}
+    assert set(table["contender"]) == {
+        "bare products",
+        "ablate",
+        "ablate, with noise",
+        "JAX",
+        "JAX, 16 trials stacked",
+    }
     assert (table["microseconds"] > 0).all()
     ratios = training.ratios(table)
-    assert list(ratios["variant"]) == ["GRU", "FGR", "mean"] * 2
+    assert list(ratios["variant"]) == ["GRU", "FGR", "mean"] * 3
     assert ratios.iloc[0]["N = 5"] == ratios.iloc[2]["N = 5"]  # FGR is no part of the mean
 
 

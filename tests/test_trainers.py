@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ablate.definitions.dataset import Sequences, TargetPosition
@@ -92,7 +92,11 @@ cases = st.tuples(
 )
 
 
+NO_LABEL = ("V", 1, ("ctc", TargetPosition.UNALIGNED_LABEL), [1], TrainingConfig(), False, False, 0)
+
+
 @given(cases)
+@example(NO_LABEL)
 @settings(max_examples=60, deadline=None)
 def test_the_compiled_trainer_does_what_the_frameworks_does(case) -> None:
     name, N, (loss, position), lengths, training, bidirectional, one_hot, seed = case

@@ -48,8 +48,8 @@ class MetricSum:
         self.n_targets += n_targets
 
     def score(self, name: str) -> float:
-        """The score of this name, a mean over the targets; NaN where a loss was not finite."""
-        if not math.isfinite(self.loss):
+        """The score of this name, a mean over the targets; NaN where there is none, or a loss was not finite."""
+        if not self.n_targets or not math.isfinite(self.loss):
             return math.nan
         return SCORES[name].value(self.loss / self.n_targets, self.errors / self.n_targets)
 
