@@ -20,7 +20,7 @@ from ablate.training.losses import LOSSES, MetricSum
 from ablate.training.network import Network
 from ablate.training.noise import Noise
 from ablate.training.optimiser import Optimiser
-from ablate.training.packing import PackedBatches, Packer
+from ablate.training.packing import FRAMES, SEQUENCES, PackedBatches, Packer
 
 
 class CompiledTrainer:
@@ -42,13 +42,12 @@ class CompiledTrainer:
         self._kernel = _kernel(network)
         program = self._kernel.program
         cells = [cell for layer in network.cells for cell in layer]
-        self._directions = len(network.cells[0])
         self._pieces = np.array([list(_pieces(network, program, prefix)) for prefix, _, _ in cells], np.int64)
         layers = [layer for _, _, layer in cells if isinstance(layer, CompiledBoundLayer)]
         self._addresses = np.array([layer.weights_argument for layer in layers], np.int64)
         self._sizes = np.array(
             [
-                *(network.N, network.K, len(network.cells), self._directions),
+                *(network.N, network.K, len(network.cells), len(network.cells[0])),
                 *(len(program.trace.states), len(program.trace.maps), len(program.saved_for_backward)),
                 len(program.trace.vectors),
             ],
@@ -80,7 +79,7 @@ class CompiledTrainer:
         totals = np.zeros(3)
         optimiser = self._optimiser
         for batches in packed:
-            longest = int(batches.batches[:, passes.FRAMES].max())
+            longest = int(batches.batches[:, FRAMES].max())
             size = min(part_size, longest) if part_size else longest
             self._provide_memory(batches, size)
             passes.run_batches(  # type: ignore[call-arg]
@@ -96,7 +95,7 @@ class CompiledTrainer:
         return MetricSum(loss, errors, int(n_targets)).score(self._task.score)
 
     def _provide_memory(self, batches: PackedBatches, part_size: int) -> None:
-        frames, sequences = batches.batches[:, passes.FRAMES], batches.batches[:, passes.SEQUENCES]
+        frames, sequences = batches.batches[:, FRAMES], batches.batches[:, SEQUENCES]
         steps, most = int((np.minimum(frames, part_size) * sequences).max()), int(sequences.max())
         if steps <= self._capacity[0] and most <= self._capacity[1]:
             return

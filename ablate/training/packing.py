@@ -15,6 +15,9 @@ from ablate.training.compiled import compiled_loop
 from ablate.training.noise import Noise
 
 Array = npt.NDArray[Any]
+# The columns of the table of batches: frames, sequences; the first row among the inputs' and among the targets', the
+# first among the sequences.
+FRAMES, SEQUENCES, FIRST_ROW, FIRST_TARGET, FIRST_SEQUENCE = range(5)
 # In one call, if no single batch has more: enough to forget the call, little enough for the caches.
 PACKED_FRAMES, PACKED_NUMBERS = 4096, 1_000_000
 
@@ -70,11 +73,11 @@ class Packer:
         lengths, starts = self._lengths[chosen], self._starts[chosen]
         firsts = np.arange(0, len(chosen), size)
         batches = np.zeros((len(firsts), 5), np.int64)
-        batches[:, 0] = np.maximum.reduceat(lengths, firsts)
-        batches[:, 1] = np.minimum(size, len(chosen) - firsts)
-        rows = batches[:, 0] * batches[:, 1]
-        batches[:, 2] = np.cumsum(rows) - rows
-        batches[:, 4] = firsts
+        batches[:, FRAMES] = np.maximum.reduceat(lengths, firsts)
+        batches[:, SEQUENCES] = np.minimum(size, len(chosen) - firsts)
+        rows = batches[:, FRAMES] * batches[:, SEQUENCES]
+        batches[:, FIRST_ROW] = np.cumsum(rows) - rows
+        batches[:, FIRST_SEQUENCE] = firsts
         n_rows = int(rows.sum())
         inputs = np.zeros((n_rows, self._width), np.float32)
         one_hot = self._inputs.shape[1] != self._width
@@ -87,14 +90,14 @@ class Packer:
             first = self._target_starts[chosen]
             places = [np.arange(start, start + length) for start, length in zip(first, target_lengths, strict=True)]
             targets = self._targets[np.concatenate(places)].astype(np.float32)
-            batches[:, 3] = (np.cumsum(target_lengths) - target_lengths)[firsts]
+            batches[:, FIRST_TARGET] = (np.cumsum(target_lengths) - target_lengths)[firsts]
         elif self._position is TargetPosition.SEQUENCE_END:
             targets = self._targets[chosen].astype(np.float32)
-            batches[:, 3] = firsts
+            batches[:, FIRST_TARGET] = firsts
         else:
             targets = np.zeros((n_rows, self._targets.shape[1]), np.float32)
             _pack(self._targets, starts, lengths, batches, False, targets)  # type: ignore[call-arg]
-            batches[:, 3] = batches[:, 2]
+            batches[:, FIRST_TARGET] = batches[:, FIRST_ROW]
         return PackedBatches(inputs, targets, batches, lengths, target_lengths)
 
 
@@ -110,7 +113,7 @@ _SIGNATURES: Any = [_signature(kind) for kind in (types.uint8, types.uint16, typ
 @compiled_loop(*_SIGNATURES)
 def _pack(rows, starts, lengths, batches, one_hot, out):  # Numba takes the types from the signature
     for place in range(len(batches)):
-        B, first_row, first = batches[place, 1], batches[place, 2], batches[place, 4]
+        B, first_row, first = batches[place, SEQUENCES], batches[place, FIRST_ROW], batches[place, FIRST_SEQUENCE]
         for b in range(B):
             start = starts[first + b]
             for t in range(lengths[first + b]):

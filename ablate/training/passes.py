@@ -18,6 +18,7 @@ from ablate.training.compiled import compiled_loop
 from ablate.training.ctc import ctc_work_size, sum_ctc
 from ablate.training.losses import CTC, sum_losses
 from ablate.training.optimiser import update
+from ablate.training.packing import FIRST_ROW, FIRST_SEQUENCE, FIRST_TARGET, FRAMES, SEQUENCES
 
 # The columns of the table of pieces. A piece has `WIDTH` columns of a stack, from column `START`; the stack begins at
 # `OFFSET` in the parameters and has `ROWS` rows of `STRIDE` numbers. Among the map values it begins at column `COLUMN`.
@@ -25,9 +26,6 @@ KIND, OFFSET, ROWS, STRIDE, START, WIDTH, COLUMN, SOURCE, SHIFT = range(9)
 # What a piece is multiplied by: one, the input, a state (`SOURCE`) at each step or (`SHIFT` 1) after it, a value saved
 # by the forward pass; or nothing, since the time loop alone reads it.
 BIAS, INPUT, STATE, SAVED, VECTOR = range(5)
-# The columns of the table of batches: frames, sequences; the first row among the inputs' and among the targets', the
-# first among the sequences.
-FRAMES, SEQUENCES, FIRST_ROW, FIRST_TARGET, FIRST_SEQUENCE = range(5)
 
 _number, _index = types.float32, types.int64
 _vector, _matrix, _cube, _hypercube = (types.Array(_number, d, "C") for d in (1, 2, 3, 4))
