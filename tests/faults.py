@@ -35,20 +35,30 @@ def wait_until(true: Callable[[], bool], process: subprocess.Popen[bytes], secon
         time.sleep(0.002)
 
 
-def workers_of(parent: int) -> list[int]:
-    """The processes that a sweep has started, save Python's own tracker of resources."""
+def children_of(parent: int) -> list[int]:
+    """The processes that a process has started."""
     children = []
     for task in Path(f"/proc/{parent}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             children += [int(pid) for pid in task.read_text().split()]
+    return children
 
-    def command(pid: int) -> str:
+
+def servers_of(sweep: int) -> list[int]:
+    """The server that a sweep's processes are forked from."""
+
+    def is_server(pid: int) -> bool:
         try:
-            return Path(f"/proc/{pid}/cmdline").read_text()
+            return b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
-            return ""
+            return False
 
-    return [pid for pid in children if "spawn_main" in command(pid)]
+    return [child for child in children_of(sweep) if is_server(child)]
+
+
+def workers_of(sweep: int) -> list[int]:
+    """The workers of a sweep, and what else its server has forked."""
+    return [worker for server in servers_of(sweep) for worker in children_of(server)]
 
 
 def lines(file: Path) -> int:

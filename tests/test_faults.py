@@ -21,6 +21,8 @@ from tests.faults import (
     assert_same_study,
     assert_views_are_equal_to_the_tables,
     killed,
+    lines,
+    servers_of,
     square_once_killed,
     start,
     wait_until,
@@ -94,6 +96,20 @@ def test_workers_that_are_killed_while_they_start_are_replaced(
     for pid in workers_of(sweep.pid):
         os.kill(pid, signal.SIGKILL)
     assert sweep.wait(LONGEST) == 0, (tmp_path / "log").read_text()
+    assert_same_study(tmp_path / "results", undisturbed)
+
+
+def test_the_server_of_processes_can_be_killed(sweep_to_kill: tuple[Path, list[str]], tmp_path: Path) -> None:
+    """Its workers go on, and another one forks those that come after."""
+    undisturbed, arguments = sweep_to_kill
+    sweep = start(tmp_path, arguments, tmp_path / "log")
+    wait_until(lambda: lines(tmp_path / "results" / "s" / "trials.csv") > 1, sweep)
+    (server,) = servers_of(sweep.pid)
+    victims = workers_of(sweep.pid)[:1]
+    for pid in (server, *victims):
+        os.kill(pid, signal.SIGKILL)
+    assert sweep.wait(LONGEST) in (0, 1) and victims  # 1: the trial of the killed worker has failed
+    assert start(tmp_path, arguments, tmp_path / "log").wait(LONGEST) == 0, (tmp_path / "log").read_text()
     assert_same_study(tmp_path / "results", undisturbed)
 
 

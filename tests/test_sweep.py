@@ -16,6 +16,7 @@ import pytest
 from ablate.cli.main import main
 from ablate.storage.tables import TIME_COLUMNS, TRIAL_COLUMNS, StudyTables
 from tests.conftest import ROOT, Command, sweep_arguments
+from tests.faults import workers_of
 
 
 def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -27,32 +28,6 @@ def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 def assert_same(one: tuple[pd.DataFrame, ...], other: tuple[pd.DataFrame, ...]) -> None:
     for a, b in zip(one, other, strict=True):
         pd.testing.assert_frame_equal(a, b, check_exact=True)
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes under a process, by /proc."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, IndexError):
-                continue
-            if parent == pid:
-                found += [int(entry.name), *descendants(int(entry.name))]
-    return found
-
-
-def workers(pid: int) -> list[int]:
-    """The worker processes of a sweep: those of its children that the pool has spawned."""
-
-    def is_worker(pid: int) -> bool:
-        try:
-            return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            return False
-
-    return [child for child in descendants(pid) if is_worker(child)]
 
 
 def test_a_study_leaves_all_that_design_says(study: Path) -> None:
@@ -112,7 +87,7 @@ def test_a_killed_study_resumes_to_the_same_table(
     while not (trials.exists() and trials.read_text().count("\n") >= 2):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
-    pool = workers(process.pid)
+    pool = workers_of(process.pid)
     assert pool
     if victim == "parent":
         process.kill()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
 
 from ablate.cell.backend import choose_backend, ready_backend
 from ablate.errors import UserError
-from ablate.execution.processes import exit_with_parent, processes_start
+from ablate.execution.processes import process_pool, processes_start
 from ablate.execution.progress import ProgressDisplay
 from ablate.plan.config import Config
 from ablate.plan.study_plan import StudyPlan, make_plan
@@ -36,8 +35,7 @@ def choose_backends(plan: StudyPlan, progress: ProgressDisplay) -> dict[str, str
                 progress.print_line(reason)
         return backends
     progress.step("compiling kernels", 0, len(names) + loops)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(plan.config.workers, len(names) + loops), context, exit_with_parent) as pool:
+    with process_pool(min(plan.config.workers, len(names) + loops)) as pool:
         with processes_start():
             loops_compiled = pool.submit(prepare_loops) if loops else None
             futures = {pool.submit(_choose, name, plan.config): name for name in names}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
@@ -15,7 +13,7 @@ from ablate.definitions.dataset import Dataset, Sequences
 from ablate.definitions.task import Task
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
-from ablate.execution.processes import configure_torch, exit_with_parent, limit_library_threads
+from ablate.execution.processes import configure_torch, process_pool, processes_start
 from ablate.plan.config import Config
 from ablate.plan.confirmation import most_confirmation_trials
 from ablate.plan.random_streams import TrialId
@@ -40,11 +38,11 @@ def estimate_seconds(plan: StudyPlan) -> tuple[float, dict[str, Costs]]:
     Raises:
         UserError: the data cannot be read, or the process died.
     """
-    limit_library_threads()
-    context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(1, context, exit_with_parent) as pool:
-            sizes, costs = pool.submit(_measure, plan.config).result()
+        with process_pool(1) as pool:
+            with processes_start():
+                measured = pool.submit(_measure, plan.config)
+            sizes, costs = measured.result()
     except UserError:
         raise
     except Exception as error:

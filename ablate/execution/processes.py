@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import parent_process
+from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from ablate.cache import provide_home
@@ -93,6 +95,36 @@ def interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def process_context() -> BaseContext:
+    """How processes are started: none is forked from one that holds threads.
+
+    On Linux they are forked from a server that holds none, and that imports the slow libraries once for all of them.
+    It begins to do so when this is first called.
+    """
+    limit_library_threads()
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["ablate.execution.preloaded"])
+    # The server finds this very code, whatever else lies in the folder that the command is run in.
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
+    before = dict(os.environ)
+    os.environ.update(paths)
+    try:
+        with interrupts_held_back():
+            forkserver.ensure_running()
+    finally:
+        for name in paths:
+            os.environ.pop(name)
+            os.environ.update({name: before[name]} if name in before else {})
+    return context
+
+
+def process_pool(workers: int) -> ProcessPoolExecutor:
+    """A pool of processes of one thread each, to be used within `processes_start`."""
+    return ProcessPoolExecutor(workers, process_context(), begin_process, (dict(os.environ),))
+
+
 @contextmanager
 def processes_start() -> Iterator[None]:
     """Let processes that are started meanwhile come up quietly: no Ctrl-C reaches them, nor a script that is no file.
@@ -112,11 +144,16 @@ def processes_start() -> Iterator[None]:
             main.__file__ = script
 
 
-def exit_with_parent() -> None:
-    """Leave Ctrl-C to the parent, and end with it, however that one ends.
+def begin_process(environment: Mapping[str, str]) -> None:
+    """Take over the parent's environment, leave Ctrl-C to the parent, and end with it, however that one ends.
 
     Ctrl-C reaches every process of a terminal; the parent alone decides what it means.
+
+    Args:
+        environment: the parent's; a server that processes are forked from has that of its own start.
     """
+    os.environ.clear()
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from ablate.errors import UserError
-from ablate.execution.processes import exit_with_parent, limit_library_threads, processes_start
+from ablate.execution.processes import process_pool, processes_start
 from ablate.kept import Compute, Inputs
 
 Tell = Callable[[str, int, int], None]  # what, how many are done, of how many
@@ -37,11 +36,9 @@ def _here(function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tu
 
 def _spread(workers: int, function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tuple[int, Any]]:
     """What a killed process has not computed, others compute."""
-    limit_library_threads()
-    context = multiprocessing.get_context("spawn")
     left = dict(enumerate(inputs))
     for attempt in range(1, ATTEMPTS + 1):
-        pool = ProcessPoolExecutor(min(workers, len(left)), context, exit_with_parent)
+        pool = process_pool(min(workers, len(left)))
         try:
             with processes_start():
                 places = {pool.submit(function, **each): place for place, each in left.items()}

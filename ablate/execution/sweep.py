@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from ablate.errors import UserError, storage_errors
 from ablate.execution.backends import choose_backends, keep_backends
 from ablate.execution.continuation import check_continuation, check_numerics_version
 from ablate.execution.executor import check_executor_name, make_executor
-from ablate.execution.processes import prepare_environment, stop_signals_as_interrupts
+from ablate.execution.processes import prepare_environment, process_context, stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
 from ablate.execution.redo import check_redo, drop_trials, pending
 from ablate.execution.slow_analyses import in_processes
@@ -154,6 +156,8 @@ def _finish(
     if 0 < len(missing) < len(wanted):
         progress.print_line(f"{len(wanted) - len(missing)} of {len(wanted)} trials are there already")
     if missing:
+        if _executor_name(plan, progress) != "serial":
+            process_context()  # its server imports what workers need
         plan = replace(plan, backends=keep_backends(choose_backends(plan, progress), folder, progress.print_line))
     trackers = BackgroundTrackers(folder, plan.config, progress.print_line)
     try:
@@ -250,6 +254,8 @@ def _run(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, tracke
     """Run what is missing of the search and its controls, then of the confirmation; keep each trial as it ends."""
     name = _executor_name(plan, progress)
     executor = make_executor(name, plan)
+    # The report is imported while others train.
+    threading.Thread(target=import_module, args=("ablate.report",), daemon=True).start()
     try:
         with progress, stop_signals_as_interrupts() as stopped:
             workers = plan.config.workers if name == "local" else 1

@@ -7,15 +7,20 @@ which two processes must not take at once. So the database is made aside, under 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient
 
+from ablate.cache import default_cache_folder, writable
 from ablate.storage.folder import sqlite_address
 
 PATIENCE = 120  # seconds that another process may take to make the database
@@ -74,6 +79,22 @@ def _fault(file: Path) -> str:
 
 
 def _make(file: Path) -> None:
+    """Copy the empty database of this MLflow that the cache holds; made once a version, for it takes seconds."""
+    cache = writable(default_cache_folder())
+    template = cache / f"mlflow-{mlflow.__version__}.db"
+    if not template.exists() or _fault(template):
+        with tempfile.TemporaryDirectory(dir=cache) as aside:
+            made = Path(aside, template.name)
+            _make_empty(made)
+            made.replace(template)
+    shutil.copyfile(template, file)
+    with closing(sqlite3.connect(file)) as database, database:  # where MLflow's own first experiment is
+        database.execute("UPDATE experiments SET artifact_location = ?", (str(file.parent.resolve() / "mlruns" / "0"),))
+    with file.open("rb") as copied:
+        os.fsync(copied.fileno())
+
+
+def _make_empty(file: Path) -> None:
     quiet = logging.getLogger("mlflow.store.db.utils")
     before = quiet.level
     quiet.setLevel(logging.ERROR)

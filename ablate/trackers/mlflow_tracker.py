@@ -30,6 +30,7 @@ from ablate.trackers.mlflow_experiment import (
     open_experiment,
     share_views,
 )
+from ablate.trackers.mlflow_runs import ClientRunWriter, DatabaseRunWriter, EndedRun, RunWriter
 from ablate.trackers.tracker import Row
 from ablate.trackers.trial_summary import finite, summarise
 
@@ -37,7 +38,6 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag  #
 
 METRICS = ("validation", "test", "best_epoch", "epochs", "parameters", "seconds")
 CURVES = ("epoch/train", "epoch/validation")  # by epoch; what stands before the slash is the UI's section of charts
-BATCH = 1000  # metrics that one log_batch takes
 TRIAL, PARENT, KIND = "ablate.trial", "mlflow.parentRunId", "kind"
 TIMES_REDONE = "ablate.times_redone"  # of the variant, as the metadata count them; runs of another count are replaced
 LAYOUT = {"ablate.layout": "2"}  # of a trial's run; one that was written in an older form is written anew
@@ -53,7 +53,8 @@ def open_tracker(folder: StudyFolder, config: Config, print_line: Callable[[str]
     client = MlflowClient(tracking_uri=config.tracking_uri or folder.mlflow_uri)
     experiment = open_experiment(client, folder, config, print_line)
     remove_stray_folder(folder.mlflow_file)
-    return MlflowTracker(client, experiment, folder.metadata(), config.log_trials)
+    writer = None if config.tracking_uri else DatabaseRunWriter(client, experiment, folder.mlflow_uri)
+    return MlflowTracker(client, experiment, folder.metadata(), config.log_trials, writer)
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,19 @@ class MlflowTracker:
         metadata: the study's metadata, as `StudyFolder.metadata` gives them.
         log_trials: which trials become runs: "all", as they end; at the close "best" of each task and variant by
             validation; or "none".
+        writer: writes their runs; by the client if None.
     """
 
     def __init__(
-        self, client: MlflowClient, experiment: str, metadata: dict[str, Any], log_trials: str = "all"
+        self,
+        client: MlflowClient,
+        experiment: str,
+        metadata: dict[str, Any],
+        log_trials: str = "all",
+        writer: RunWriter | None = None,
     ) -> None:
         self._client, self._experiment, self._metadata = client, experiment, metadata
+        self._writer = writer or ClientRunWriter(client, experiment)
         self._log_trials = log_trials
         self._tasks = {name: TaskMetadata.from_dict(task) for name, task in metadata["tasks"].items()}
         self._rows: dict[Group, dict[int, Row]] = {}
@@ -186,10 +194,10 @@ class MlflowTracker:
         if len(there) == 1 and there[0].whole and there[0].state == row["state"]:
             return
         self._delete(name)
-        end = int(time.time() * 1000)
-        start = end - int(1000 * (row["seconds"] or 0))
         tags = {
             **LAYOUT,
+            **SOURCE,
+            KIND: "trial",
             TRIAL: name,
             PARENT: self._parent(row["task"], row["variant"]).run_id,
             TIMES_REDONE: self._times_redone(row["variant"]),
@@ -197,22 +205,9 @@ class MlflowTracker:
             "seed": str(self._metadata["configuration"]["seed"]),
         }
         tags |= {key: str(row[key])[:5000] for key in ("stop_reason", "reason") if row[key]}
-        title = f"{row['task']} {row['variant']} #{row['index']}"
         if row["replicate"]:  # of a kind of its own, so that no list of the search's trials has it
             tags |= {KIND: "replicate", "replicate": str(row["replicate"])}
-            title += f" {row['purpose']} {row['replicate']}"
-        run_id = self._create(title, {KIND: "trial", **tags}, start).run_id
-        metrics = [Metric(key, float(row[key]), end, 0) for key in METRICS if finite(row[key])]
-        for epoch, *scores in curve:
-            when = start + (end - start) * epoch // len(curve)
-            pairs = zip(CURVES, scores, strict=True)
-            metrics += [Metric(key, value, when, epoch) for key, value in pairs if finite(value)]
-        params = [Param(key, repr(row[key])) for key in HYPERPARAMETERS if row[key] is not None]
-        for first in range(0, max(len(metrics), 1), BATCH):
-            self._client.log_batch(run_id, metrics=metrics[first : first + BATCH], params=params if first == 0 else [])
-        self._client.log_inputs(run_id, [self._data(row["task"])])
-        status = "FAILED" if row["state"] == "failed" else "FINISHED"
-        self._client.set_terminated(run_id, status, end_time=end)
+        run_id = self._writer.write(_ended_run(row, curve, tags))
         self._trials[name] = [_TrialRun(run_id, row["state"], True)]
 
     def _times_redone(self, variant: str) -> str:
@@ -239,8 +234,8 @@ class MlflowTracker:
             self._parents[task, variant] = run
         return self._parents[task, variant]
 
-    def _create(self, name: str, tags: dict[str, str], start: int | None = None) -> _SummaryRun:
-        run = self._client.create_run(self._experiment, start_time=start, run_name=name, tags={**SOURCE, **tags})
+    def _create(self, name: str, tags: dict[str, str]) -> _SummaryRun:
+        run = self._client.create_run(self._experiment, run_name=name, tags={**SOURCE, **tags})
         return _SummaryRun(run.info.run_id, {}, run.data.tags)
 
     def _update(self, run: _SummaryRun, metrics: dict[str, float], tags: dict[str, str]) -> bool:
@@ -270,3 +265,19 @@ class MlflowTracker:
 
 def _name(row: Row) -> str:
     return str(trial_id(row))
+
+
+def _ended_run(row: Row, curve: Curve, tags: dict[str, str]) -> EndedRun:
+    """The run of a trial, as if it had ended now."""
+    title = f"{row['task']} {row['variant']} #{row['index']}"
+    if row["replicate"]:
+        title += f" {row['purpose']} {row['replicate']}"
+    end = int(time.time() * 1000)
+    start = end - int(1000 * (row["seconds"] or 0))
+    metrics = [Metric(key, float(row[key]), end, 0) for key in METRICS if finite(row[key])]
+    for epoch, *scores in curve:
+        when = start + (end - start) * epoch // len(curve)
+        pairs = zip(CURVES, scores, strict=True)
+        metrics += [Metric(key, float(value), when, epoch) for key, value in pairs if finite(value)]
+    params = [Param(key, repr(row[key])) for key in HYPERPARAMETERS if row[key] is not None]
+    return EndedRun(title, tags, start, end, "FAILED" if row["state"] == "failed" else "FINISHED", params, metrics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import signal
 import time
 from collections import deque
@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 
 from ablate.errors import UserError
 from ablate.execution.executor import TrialResult
-from ablate.execution.processes import limit_library_threads, processes_start
+from ablate.execution.processes import process_context, processes_start
 from ablate.execution.time_limit import SHORTEST, TimeLimit
 from ablate.execution.trial_runner import failed_trial
 from ablate.execution.worker import run_worker
@@ -42,8 +42,7 @@ class LocalExecutor:
     def __init__(self, plan: StudyPlan, size: int) -> None:
         self._plan = plan
         self._size = size
-        # Forking a process that holds threads and libraries is not safe; a spawned one starts clean.
-        self._context = multiprocessing.get_context("spawn")
+        self._context = process_context()
         self._workers: list[_Worker] = []
         self._limit = TimeLimit(plan)
 
@@ -56,7 +55,6 @@ class LocalExecutor:
             UserError: workers cannot start; their output is above.
         """
         waiting, tried, killed = deque(trials), set[TrialId](), 0
-        limit_library_threads()
         self._workers = [self._start() for _ in range(min(self._size, len(waiting)))]
         while self._workers:
             by_connection = {worker.connection: worker for worker in self._workers}
@@ -126,7 +124,7 @@ class LocalExecutor:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=run_worker,
-            args=(theirs, self._plan.config, self._plan.backends, self._plan.sizes),
+            args=(theirs, dict(os.environ), self._plan.config, self._plan.backends, self._plan.sizes),
             daemon=True,
         )
         with processes_start():

@@ -1,0 +1,6 @@
+"""What a worker needs and is slow to import: the server that workers are forked from imports it, once for all."""
+
+import ablate.cell.backend
+import ablate.execution.trial_runner
+import ablate.execution.worker
+import ablate.training.trial  # noqa: F401  (with the framework)
