@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import sympy
+
 from ablate.cell import language
 from ablate.cell.names import INPUT
 from ablate.cell.recorder import Recorder, Weights
@@ -64,7 +66,8 @@ def _trace(function: Callable[..., Any]) -> Trace:
     return recorder.trace(tuple(outputs))
 
 
-_HERE = str(Path(__file__).parent)
+# Code that no equation stands in: the language's own, and what it computes with.
+_SKIPPED = tuple(str(Path(file).parent) for file in (__file__, sympy.__file__))
 _ASSIGNMENTS = {number for name, number in opcode.opmap.items() if name.startswith("STORE_")}
 
 
@@ -76,7 +79,7 @@ def _run_naming_locals(function: Callable[..., Any], arguments: list[Any], bind:
     """
 
     def watch(frame: FrameType, event: str, _: Any) -> Any:
-        if frame.f_code.co_filename.startswith(_HERE):
+        if frame.f_code.co_filename.startswith(_SKIPPED):
             return None
         # What a function is given has its name, if any, where it came from. The values are held, not only their
         # ids: Python gives the id of a value that is gone to a new one.

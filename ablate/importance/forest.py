@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from sklearn.ensemble import RandomForestRegressor
 
 from ablate.importance.surrogate import Array
 
@@ -23,6 +22,8 @@ class Forest:
     """A surrogate of trees."""
 
     def __init__(self, seed: int = 0) -> None:
+        from sklearn.ensemble import RandomForestRegressor  # slow to import
+
         self._forest = RandomForestRegressor(TREES, min_samples_leaf=MIN_LEAF, random_state=seed)
         self._trees: list[_Leaves] = []
 

@@ -12,9 +12,6 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.linalg import cho_solve
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from ablate.importance.surrogate import Array
 
@@ -38,6 +35,11 @@ class GaussianProcess:
 
     def fit(self, u: Array, y: Array) -> Self:
         """As `Surrogate.fit`."""
+        # Slow to import.
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
         if self._start is None:
             kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF([0.5] * u.shape[1], LENGTHS) + WhiteKernel(1e-2, NOISES)
             restarts = 2
