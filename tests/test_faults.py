@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ablate.errors import UserError
-from ablate.execution.slow_analyses import in_processes
+from ablate.execution.spread import in_processes
 from ablate.storage.tables import StudyTables
 from tests.conftest import sweep_arguments
 from tests.faults import (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ablate import kept
-from ablate.execution.slow_analyses import in_processes
+from ablate.execution.spread import in_processes
 from ablate.importance.measure import measure
 from ablate.kept import Kept
 

@@ -16,11 +16,12 @@ from ablate.trackers.mlflow_database import prepare_database
 from ablate.trackers.mlflow_runs import ClientRunWriter, DatabaseRunWriter, EndedRun
 
 from mlflow import MlflowClient  # isort: skip  (settings go first)
-from mlflow.entities import Metric, Param  # isort: skip
+from mlflow.entities import Dataset, DatasetInput, Metric, Param  # isort: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow's own libraries
 
 NAMES = st.from_regex(r"[a-z0-9]+([_/ .-][a-z0-9]+){0,3}", fullmatch=True)
+DATA = DatasetInput(Dataset("music", "0" * 36, "local", "chorales"))
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TIMES = st.integers(1, 2**41)
 
@@ -41,6 +42,7 @@ def ended_runs(draw: st.DrawFn) -> EndedRun:
         status=draw(st.sampled_from(["FINISHED", "FAILED"])),
         params=[Param(key, repr(value)) for key, value in draw(st.dictionaries(NAMES, NUMBERS, max_size=5)).items()],
         metrics=metrics,
+        data=DATA,
     )
 
 
@@ -76,6 +78,8 @@ def test_a_run_that_is_written_at_once_equals_the_clients_row_for_row(
     assert one != other
     assert rows(file, one) == rows(file, other)
     a, b = (client.get_run(run_id).data for run_id in (one, other))
+    given = [client.get_run(run_id).inputs.to_dictionary() for run_id in (one, other)]
+    assert given[0] == given[1] and given[0]["dataset_inputs"]
     assert (a.metrics, a.params, a.tags) == (b.metrics, b.params, b.tags)
     assert not any(map(math.isnan, b.metrics.values()))
     history = [(point.step, point.value) for point in client.get_metric_history(other, "epoch/train")]
@@ -86,7 +90,7 @@ def test_a_run_that_cannot_be_written_whole_leaves_nothing(store: tuple[MlflowCl
     client, experiment, file = store
     before = len(client.search_runs([experiment], max_results=1000))
     twice = [Metric("test", 1.0, 1, 0)] * 2  # the same row twice, which the database refuses
-    run = EndedRun("broken", {"a": "b"}, 1, 2, "FINISHED", [Param("p", "1")], twice)
+    run = EndedRun("broken", {"a": "b"}, 1, 2, "FINISHED", [Param("p", "1")], twice, DATA)
     with pytest.raises(Exception, match="UNIQUE"):
         DatabaseRunWriter(client, experiment, sqlite_address(file)).write(run)
     assert len(client.search_runs([experiment], max_results=1000)) == before

@@ -98,7 +98,7 @@ def test_a_kill_at_any_step_leaves_a_study_that_goes_on(
 ) -> None:
     """Killed before or after each write: old trials never stand under new equations, and none is lost unnoticed."""
     monkeypatch.setattr(execution, "BackgroundTrackers", Trackers)
-    monkeypatch.setattr(execution, "report_study", lambda folder, compute=None: folder.path / "report")
+    monkeypatch.setattr(execution, "report_study", lambda folder, *_, **options: folder.path / "report")
     monkeypatch.setattr(stored_table, "ROWS_PER_PART", 2)  # so that some rows are in sealed parts
     define(CELL)
     before = ablate.run(**small)
@@ -171,7 +171,7 @@ def test_a_pending_variant_waits_for_a_command_that_has_it(
     at_a_prompt: None, small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "BackgroundTrackers", Trackers)
-    monkeypatch.setattr(execution, "report_study", lambda folder, compute=None: folder.path / "report")
+    monkeypatch.setattr(execution, "report_study", lambda folder, *_, **options: folder.path / "report")
     define(CELL)
     first = ablate.run(**small)
     define(EDITED)

@@ -19,6 +19,7 @@ from matplotlib.text import Text
 
 from ablate.analysis import AnalysisTables
 from ablate.definitions.study_results import StudyResults, VariantMetadata
+from ablate.execution.spread import in_processes
 from ablate.report import FIGURES, SECTIONS, figure, section, write_report
 from ablate.report.formatting import SET_NAMES, decimals, duration, number, places, probability, scientific, signed
 from ablate.report.gallery import render_gallery
@@ -136,10 +137,13 @@ def test_the_csv_files_hold_the_tables_to_ten_digits(report):
             np.testing.assert_allclose(kept[column].astype(float), table[column].astype(float), rtol=1e-9, err_msg=name)
 
 
-def test_the_same_results_give_the_same_files_whatever_the_order_of_their_rows(report, tmp_path):
+def test_the_same_results_give_the_same_files_whatever_the_order_of_their_rows_and_whoever_draws(
+    report, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ablate.report.write.MANY", 1)
     results = report.results
     shuffled = {name: getattr(results, name).sample(frac=1, random_state=0) for name in ("trials", "curves", "samples")}
-    write_report(replace(results, **shuffled), tmp_path)
+    write_report(replace(results, **shuffled), tmp_path, in_processes(2, lambda *_: None))
     for path in sorted(path for path in report.folder.rglob("*") if path.is_file()):
         assert path.read_bytes() == (tmp_path / path.relative_to(report.folder)).read_bytes(), path.name
 

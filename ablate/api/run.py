@@ -83,7 +83,10 @@ def run(
         KeyboardInterrupt: what is finished is kept, and the same call goes on.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself asks
-        sys.exit('a worker process has reached ablate.run: in a script, call it under `if __name__ == "__main__":`')
+        # Written here, since a process that was forked from a server prints no reason of its exit.
+        reason = 'a worker process has reached ablate.run: in a script, call it under `if __name__ == "__main__":`'
+        print(reason, file=sys.stderr, flush=True)
+        sys.exit(1)
     given = {key: _plain(value) for key, value in options.items()}
     words = [f"{key}={value!r}" for key, value in given.items()] + ["fresh=True"] * fresh
     try:

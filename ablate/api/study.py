@@ -161,13 +161,12 @@ class Study:
 
         if full or not Views(self._folder, self._folder.config()).are_current([REPORT]):
             from ablate.execution.progress import ProgressDisplay
-            from ablate.execution.slow_analyses import in_processes
             from ablate.execution.sweep import report_study
 
             self._folder.lock()
             try:
                 with storage_errors(self._folder.path):
-                    report_study(self._folder, in_processes(cores(), ProgressDisplay([]).step) if full else None)
+                    report_study(self._folder, cores(), ProgressDisplay([]).step, full)
             finally:
                 self._folder.unlock()
             self.__dict__.pop("_tables", None)  # those of slow analyses have changed

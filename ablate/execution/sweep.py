@@ -18,8 +18,7 @@ from ablate.execution.executor import check_executor_name, make_executor
 from ablate.execution.processes import prepare_environment, process_context, stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
 from ablate.execution.redo import check_redo, drop_trials, pending
-from ablate.execution.slow_analyses import in_processes
-from ablate.kept import Compute
+from ablate.execution.spread import Tell, in_processes
 from ablate.plan.config import Config
 from ablate.plan.confirmation import confirmation_trials, most_confirmation_trials
 from ablate.plan.numerics import NUMERICS_VERSION
@@ -165,7 +164,7 @@ def _finish(
         if missing:
             _run(plan, folder, progress, trackers)
         slow = full or plan.config.trials >= MIN_POINTS
-        report = report_study(folder, in_processes(plan.config.workers, progress.step) if slow else None)
+        report = report_study(folder, plan.config.workers, progress.step, full=slow)
         views.mark(trackers.close(report.parent))
     except KeyboardInterrupt:
         trackers.interrupt()
@@ -203,7 +202,7 @@ def _rebuild(folder: StudyFolder, config: Config, full: bool) -> None:
     here = {key: getattr(config, key) for key in ("tracking_uri", "log_trials", "storage")}
     workers = config.workers
     config = replace(folder.config(), **here)
-    report = report_study(folder, in_processes(workers, ProgressDisplay([]).step) if full else None)
+    report = report_study(folder, workers, ProgressDisplay([]).step, full=full)
     trackers = BackgroundTrackers(folder, config, print)
     try:
         trackers.repair(folder.tables.rows())
@@ -223,15 +222,18 @@ def _reference_there(folder: StudyFolder, name: str) -> str:
     return names[name.lower()]
 
 
-def report_study(folder: StudyFolder, compute: Compute | None = None) -> Path:
+def report_study(folder: StudyFolder, workers: int, tell: Tell, full: bool = False) -> Path:
     """Write the report of what the study's tables hold; returns its page.
 
     Args:
-        compute: computes for slow analyses what is not kept; if None, they show what is kept.
+        workers: processes that compute and draw.
+        tell: told how far they are.
+        full: compute for slow analyses what is not kept; else they show what is kept.
     """
     from ablate.report import write_report  # slow to import
 
-    page = write_report(load_results(folder, compute), folder.path / "report")
+    results = load_results(folder, in_processes(workers, tell) if full else None)
+    page = write_report(results, folder.path / "report", in_processes(workers, tell, "drawing figures"))
     Views(folder, folder.config()).mark([REPORT])
     return page
 

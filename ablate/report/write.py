@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from ablate.analysis import AnalysisTables
 from ablate.definitions.study_results import StudyResults
 from ablate.files import replacing
+from ablate.kept import Compute
 from ablate.report.gallery import render_gallery
 from ablate.report.latex import latex_table
 from ablate.report.page import render_page
@@ -18,17 +20,21 @@ from ablate.report.pdf import render_pdf
 from ablate.report.registry import FIGURES
 from ablate.report.style import theme
 
+MANY = 40  # panels, one for each task and variant, that take longer to draw than the libraries to import
 # Dates would make two reports of the same numbers differ.
 _DATELESS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 
-def write_report(results: StudyResults, folder: Path) -> Path:
+def write_report(results: StudyResults, folder: Path, spread: Compute | None = None) -> Path:
     """Write the report of a study into a folder and return the page's path.
 
     Any state of a study will do, from no trial at all. The same results give the same files, byte for byte; each
     is written under another name and renamed, so that a reader never sees half of one.
 
     Every registered analysis is written to tables/, every registered figure to figures/.
+
+    Args:
+        spread: draws the figures, where they have much to show; this process does if None.
     """
     tables = AnalysisTables(results)
     for name, table in tables.items():
@@ -39,16 +45,33 @@ def write_report(results: StudyResults, folder: Path) -> Path:
         else:
             write_file(latex_file, latex.encode())
     svgs, pdfs = {}, {}
-    for figure in FIGURES:
-        pictures = render_figure(figure(tables))
-        svgs[figure.name], pdfs[figure.name] = pictures.pop("svg"), pictures["pdf"]
+    many = len(results.variants) * len(results.task_order) >= MANY
+    for name, pictures in _drawn(tables, spread if many else None):
+        svgs[name], pdfs[name] = pictures.pop("svg"), pictures["pdf"]
         for kind, picture in pictures.items():
-            write_file(folder / "figures" / f"{figure.name}.{kind}", picture)
+            write_file(folder / "figures" / f"{name}.{kind}", picture)
     write_file(folder / "report.pdf", render_pdf(results, tables, pdfs))
     page = folder / "index.html"
     write_file(folder / "gallery.html", render_gallery(results, tables).encode())
     write_file(page, render_page(results, tables, svgs).encode())
     return page
+
+
+def _drawn(tables: AnalysisTables, spread: Compute | None) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Every registered figure with its pictures. What this process alone has registered is drawn here."""
+    elsewhere = [figure for figure in FIGURES if spread and figure.defined_at.startswith("ablate.report.figures.")]
+    for figure in FIGURES:
+        if figure not in elsewhere:
+            yield figure.name, render_figure(figure(tables))
+    if spread is not None:
+        inputs = [{"name": each.name, "tables": {name: tables[name] for name in each.tables}} for each in elsewhere]
+        for place, pictures in spread(draw_figure, inputs):
+            yield elsewhere[place].name, pictures
+
+
+def draw_figure(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
+    """The figure of this name as PDF, SVG and PNG."""
+    return render_figure(FIGURES[name](tables))
 
 
 def render_figure(figure: Figure) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from typing import Protocol
 import mlflow.store.tracking.dbmodels.models as tables
 import sqlalchemy
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, Metric, Param
+from mlflow.entities import DatasetInput, LifecycleStage, Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 BATCH = 1000  # metrics that one log_batch takes
@@ -27,6 +27,7 @@ class EndedRun:
     status: str
     params: list[Param]
     metrics: list[Metric]  # with their steps; of one key the last is the run's
+    data: DatasetInput  # which another run of the experiment has already
 
 
 class RunWriter(Protocol):
@@ -49,6 +50,7 @@ class ClientRunWriter:
         for first in range(0, max(len(run.metrics), 1), BATCH):
             params = run.params if first == 0 else []
             self._client.log_batch(made.info.run_id, metrics=run.metrics[first : first + BATCH], params=params)
+        self._client.log_inputs(made.info.run_id, [run.data])
         self._client.set_terminated(made.info.run_id, run.status, end_time=run.end)
         return made.info.run_id
 
@@ -95,4 +97,21 @@ class DatabaseRunWriter:
             for model, found in rows.items():
                 if found:
                     connection.execute(sqlalchemy.insert(model), [{"run_uuid": run_id, **row} for row in found])
+            link = {
+                "input_uuid": uuid.uuid4().hex,
+                "source_type": "DATASET",
+                "source_id": connection.execute(self._dataset(run.data)).scalar_one(),
+                "destination_type": "RUN",
+                "destination_id": run_id,
+                "step": 0,
+            }
+            connection.execute(sqlalchemy.insert(tables.SqlInput), [link])
         return run_id
+
+    def _dataset(self, data: DatasetInput) -> sqlalchemy.Select[tuple[str]]:
+        columns, wanted = tables.SqlDataset, data.dataset
+        return sqlalchemy.select(columns.dataset_uuid).where(
+            columns.experiment_id == int(self._experiment.experiment_id),
+            columns.name == wanted.name,
+            columns.digest == wanted.digest,
+        )

@@ -207,7 +207,7 @@ class MlflowTracker:
         tags |= {key: str(row[key])[:5000] for key in ("stop_reason", "reason") if row[key]}
         if row["replicate"]:  # of a kind of its own, so that no list of the search's trials has it
             tags |= {KIND: "replicate", "replicate": str(row["replicate"])}
-        run_id = self._writer.write(_ended_run(row, curve, tags))
+        run_id = self._writer.write(_ended_run(row, curve, tags, self._data(row["task"])))
         self._trials[name] = [_TrialRun(run_id, row["state"], True)]
 
     def _times_redone(self, variant: str) -> str:
@@ -267,7 +267,7 @@ def _name(row: Row) -> str:
     return str(trial_id(row))
 
 
-def _ended_run(row: Row, curve: Curve, tags: dict[str, str]) -> EndedRun:
+def _ended_run(row: Row, curve: Curve, tags: dict[str, str], data: DatasetInput) -> EndedRun:
     """The run of a trial, as if it had ended now."""
     title = f"{row['task']} {row['variant']} #{row['index']}"
     if row["replicate"]:
@@ -280,4 +280,5 @@ def _ended_run(row: Row, curve: Curve, tags: dict[str, str]) -> EndedRun:
         pairs = zip(CURVES, scores, strict=True)
         metrics += [Metric(key, float(value), when, epoch) for key, value in pairs if finite(value)]
     params = [Param(key, repr(row[key])) for key in HYPERPARAMETERS if row[key] is not None]
-    return EndedRun(title, tags, start, end, "FAILED" if row["state"] == "failed" else "FINISHED", params, metrics)
+    status = "FAILED" if row["state"] == "failed" else "FINISHED"
+    return EndedRun(title, tags, start, end, status, params, metrics, data)

@@ -1,4 +1,4 @@
-"""What slow analyses compute, in worker processes."""
+"""What slow analyses compute and reports draw, in worker processes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ Tell = Callable[[str, int, int], None]  # what, how many are done, of how many
 ATTEMPTS = 3
 
 
-def in_processes(workers: int, tell: Tell) -> Compute:
+def in_processes(workers: int, tell: Tell, what: str = "fitting for importance") -> Compute:
     """Compute by so many processes of one thread each; by one, in this process."""
 
     def compute(function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tuple[int, Any]]:
         total = len(inputs)
-        what = f"fitting for {function.__module__.split('.')[-2]}"
         tell(what, 0, total)
         results = _spread(workers, function, inputs) if min(workers, total) > 1 else _here(function, inputs)
         for done, result in enumerate(results, start=1):
