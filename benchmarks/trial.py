@@ -17,6 +17,7 @@ from ablate.data.load import task_data
 from ablate.definitions.dataset import Dataset
 from ablate.definitions.variant import VARIANTS
 from ablate.plan.config_file import load_config
+from ablate.plan.search_space import Value
 from ablate.plan.study_plan import StudyPlan, TaskConfig, make_plan
 from ablate.training import trial
 from ablate.training.framework_trainer import FrameworkTrainer
@@ -61,7 +62,7 @@ def _trial(plan: StudyPlan, config: TaskConfig, data: Dataset, backend: str, mak
     variant = VARIANTS[VARIANT]
     layer = make_layer(variant.equations, variant.trace, variant.name, backend)
     own = next(each for each in plan.trials() if each.task == config.task.name)
-    settings: dict[str, float | int] = {
+    settings: dict[str, Value] = {
         "hidden_size": UNITS,
         "learning_rate": 1e-6,  # so small that the work stays as it is
         "momentum": 0.9,

@@ -14,6 +14,7 @@ from ablate.cell.backend import make_layer
 from ablate.definitions.dataset import Sequences, TargetPosition
 from ablate.definitions.variant import VARIANTS
 from ablate.plan.random_streams import RandomStreams, TrialId
+from ablate.plan.search_space import Value
 from ablate.plan.study_plan import TaskConfig
 from ablate.plan.training_config import TrainingConfig
 from ablate.testing.learning import SCALES, SCALES_TASK
@@ -296,15 +297,16 @@ def test_a_loss_of_extreme_outputs_is_right() -> None:
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam", "adagrad"])
 @pytest.mark.parametrize("momentum", [0.0, 0.7])
-@pytest.mark.parametrize("clipping", [0.0, 0.5])
-def test_updates_are_the_frameworks(optimiser: str, momentum: float, clipping: float) -> None:
+@pytest.mark.parametrize(("clipping", "norm"), [(0.0, 0.0), (0.5, 0.0), (0.0, 3.0), (0.5, 3.0)])
+def test_updates_are_the_frameworks(optimiser: str, momentum: float, clipping: float, norm: float) -> None:
     """Nesterov's momentum with the rate scaled by (1 - momentum), and Adam, against PyTorch's own."""
     generator = torch.Generator().manual_seed(0)
     parameters = Parameters([("w", (37,))])
     parameters.flat.normal_(generator=generator)
     theirs = parameters.flat.clone().requires_grad_()
-    settings: dict[str, float | int] = {"learning_rate": 0.05, "momentum": momentum}
-    ours = make_optimiser(parameters, settings, TrainingConfig(optimiser=optimiser, gradient_clipping=clipping))
+    settings: dict[str, Value] = {"learning_rate": 0.05, "momentum": momentum}
+    training = TrainingConfig(optimiser=optimiser, gradient_clipping=clipping, gradient_norm=norm)
+    ours = make_optimiser(parameters, settings, training)
     if optimiser == "adam":
         framework: torch.optim.Optimizer = torch.optim.Adam([theirs], lr=0.05, betas=(momentum, 0.999))
     elif optimiser == "adagrad":
@@ -315,7 +317,11 @@ def test_updates_are_the_frameworks(optimiser: str, momentum: float, clipping: f
         gradient = torch.randn(37, generator=generator)
         parameters.gradient.copy_(gradient)
         ours.step()
-        theirs.grad = gradient.clamp(-clipping, clipping) if clipping else gradient
+        theirs.grad = gradient.clone()
+        if norm:
+            torch.nn.utils.clip_grad_norm_(theirs, norm)
+        if clipping:
+            torch.nn.utils.clip_grad_value_(theirs, clipping)
         framework.step()
     torch.testing.assert_close(parameters.flat, theirs.detach(), rtol=1e-5, atol=1e-5)
     parameters.gradient[3] = math.nan

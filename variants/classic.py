@@ -4,7 +4,7 @@ x is the input, h or y the output, c the cell. LSTM97 leaves out that in experim
 another, as those of FGR do, and that its gradients were cut off after a step.
 """
 
-from ablate.cell.initial import Constant, Identity, Uniform
+from ablate.cell.initial import Constant, Identity, LongestMemory, Normal, Uniform, UniformBySize
 from ablate.cell.language import relu, sigmoid, tanh
 from ablate.definitions.variant import variant
 
@@ -16,6 +16,7 @@ GROUP = ("classic",)
     "simple recurrent network: no gates, no cell",
     source="Elman 1990",
     groups=(*GROUP, "jozefowicz"),
+    native={"[WR]_*": UniformBySize()},  # the paper says only that they were random; so PyTorch's layers start
 )
 def simple_recurrent_network(x, h, w):
     return tanh(w.h(x, h))
@@ -28,6 +29,7 @@ def simple_recurrent_network(x, h, w):
     groups=GROUP,
     parent="SRN",
     initial={"R_h": Identity(), "b_h": Constant(0)},
+    native={"W_h": Normal(0.001)},  # section 4 of the paper
 )
 def rectified_units_from_the_identity(x, h, w):
     return relu(w.h(x, h))
@@ -40,6 +42,7 @@ def rectified_units_from_the_identity(x, h, w):
     groups=GROUP,
     parent="IRNN",
     initial={"u": Uniform(0, 1)},
+    native={"u": LongestMemory()},  # sections 4 and 5.1 of the paper
 )
 def independent_units(x, h, w):
     return relu(w.h(x) + w.u * h)
@@ -51,6 +54,7 @@ def independent_units(x, h, w):
     source="Hochreiter and Schmidhuber 1997",
     groups=GROUP,
     parent="NP-f",
+    native={"[WR]_*": Uniform(-0.1, 0.1)},  # experiments 3 to 6 of the paper
 )
 def original_lstm(x, y, c, w):
     z = 4 * sigmoid(w.z(x, y)) - 2

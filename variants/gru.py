@@ -3,8 +3,12 @@
 x is the input, h the hidden state, r the reset gate, u the update gate, n the candidate.
 """
 
+from ablate.cell.initial import Normal, Orthogonal
 from ablate.cell.language import sigmoid, tanh
 from ablate.definitions.variant import variant
+
+# Cho et al. 2014, supplementary material A: recurrent matrices are orthogonal, all other weights small.
+NATIVE = {"R_*": Orthogonal(), "W_*": Normal(0.01)}
 
 
 @variant(
@@ -12,6 +16,7 @@ from ablate.definitions.variant import variant
     "gated recurrent unit: the reset gate acts before the product",
     source="Cho et al. 2014",
     groups=("gru", "jozefowicz"),
+    native=NATIVE,
     equal_to="MUT2",
 )
 def gated_recurrent_unit(x, h, w):
@@ -27,6 +32,7 @@ def gated_recurrent_unit(x, h, w):
     source="cuDNN's form of Cho et al. 2014",
     groups=("gru",),
     parent="GRU",
+    native=NATIVE,
 )
 def gated_recurrent_unit_of_the_libraries(x, h, w):
     r = sigmoid(w.r(x, h))
@@ -48,7 +54,14 @@ def update_gate_rnn(x, h, w):
     return u * h + (1 - u) * n
 
 
-@variant("GRU-u", "GRU without an update gate", source="after Cho et al. 2014", groups=("gru",), parent="GRU")
+@variant(
+    "GRU-u",
+    "GRU without an update gate",
+    source="after Cho et al. 2014",
+    groups=("gru",),
+    parent="GRU",
+    native=NATIVE,
+)
 def gated_recurrent_unit_without_update_gate(x, h, w):
     r = sigmoid(w.r(x, h))
     return tanh(w.n(x, r * h))

@@ -3,11 +3,13 @@
 x is the input, h the hidden state, n the candidate; gates as in their papers.
 """
 
-from ablate.cell.initial import Chrono
+from ablate.cell.initial import Chrono, UniformBySize
 from ablate.cell.language import sigmoid, tanh
 from ablate.definitions.variant import variant
 
 GROUP = ("minimal",)
+# Feng et al. 2024, appendix B: PyTorch's linear layers, as they start.
+LINEAR = {"W_*": UniformBySize()}
 
 
 @variant(
@@ -23,14 +25,26 @@ def just_another_network(x, h, w):
     return sigmoid(s) * h + (1 - sigmoid(s - 1)) * n
 
 
-@variant("minGRU", "no recurrent matrix: the gate sees the input only", source="Feng et al. 2024", groups=GROUP)
+@variant(
+    "minGRU",
+    "no recurrent matrix: the gate sees the input only",
+    source="Feng et al. 2024",
+    groups=GROUP,
+    native=LINEAR,
+)
 def minimal_gru(x, h, w):
     z = sigmoid(w.z(x))
     n = w.n(x)
     return (1 - z) * h + z * n
 
 
-@variant("minLSTM", "no recurrent matrix, two gates that share one whole", source="Feng et al. 2024", groups=GROUP)
+@variant(
+    "minLSTM",
+    "no recurrent matrix, two gates that share one whole",
+    source="Feng et al. 2024",
+    groups=GROUP,
+    native=LINEAR,
+)
 def minimal_lstm(x, h, w):
     f = sigmoid(w.f(x))
     i = sigmoid(w.i(x))

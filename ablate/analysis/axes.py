@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ablate.analysis.trials import HYPERPARAMETERS
+from ablate.analysis.trials import DRAWN_TRAINING, HYPERPARAMETERS
 from ablate.definitions.study_results import StudyResults
 
 Array = npt.NDArray[np.float64]
@@ -19,7 +19,7 @@ def sampled_axes(results: StudyResults) -> dict[str, dict[str, Any]]:
     search = results.configuration.get("search", {})
     return {
         name: search[name]
-        for name in HYPERPARAMETERS
+        for name in (*HYPERPARAMETERS, *DRAWN_TRAINING)
         if isinstance(search.get(name), dict) and {"low", "high", "scale"} <= set(search[name])
     }
 

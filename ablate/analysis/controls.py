@@ -46,7 +46,7 @@ def controls(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Da
         key: where(group, role=VARIANT)["p"].tolist() for key, group in groups(tables["comparisons"], "task", "set")
     }
     for variant in results.variants:
-        if not variant.equal_to or _forget_bias(results):
+        if not variant.equal_to or _starts_apart(results):
             continue
         for task in results.task_order:
             for name in SETS:
@@ -82,9 +82,10 @@ def control_rates(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> 
     return pd.DataFrame(rows, columns=["set", "kind", "comparisons", "different", "excluded_above"])
 
 
-def _forget_bias(results: StudyResults) -> float:
-    """What the study adds to the initial b_f: it makes differ what is else equal in law."""
-    return float(results.configuration.get("training", {}).get("forget_bias", 0.0))
+def _starts_apart(results: StudyResults) -> bool:
+    """Whether the study starts weights so that cells differ which are else equal in law."""
+    training, search = (results.configuration.get(key, {}) for key in ("training", "search"))
+    return bool(training.get("forget_bias") or "forget_bias" in search or training.get("initialisation") == "native")
 
 
 def _adjusted(p: float, family: list[float]) -> float:

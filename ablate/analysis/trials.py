@@ -23,7 +23,8 @@ MIN_TRIALS = 5
 STATES = ("completed", "diverged", "failed")
 
 KEY = ["task", "variant", "index"]
-HYPERPARAMETERS = ("hidden_size", "learning_rate", "momentum", "input_noise")
+HYPERPARAMETERS = ("hidden_size", "learning_rate", "momentum", "input_noise")  # of every trial
+DRAWN_TRAINING = ("init_std", "forget_bias", "gradient_clipping", "gradient_norm")  # of those whose search has them
 _NUMBERS = ["index", *HYPERPARAMETERS, "validation", "test", "best_epoch", "epochs", "parameters", "seconds"]
 _COLUMNS = ["task", "variant", "state", "reason", *_NUMBERS]
 

@@ -33,6 +33,7 @@ class StudyOptions(TypedDict, total=False):
     confirm_variants: Names
     paired: bool
     match: str
+    draws: str
     seed: int
     study: str
     jobs: int

@@ -1,7 +1,8 @@
 """Initial weights that a variant brings along, where its paper says so; all others are the study's.
 
-A variant names them with its decorator, by weight: `initial={"b_f": Plus(1)}`. Each takes the study's own draw for the
-weight, so that variants share what they have in common, and gives what the variant starts with.
+A variant names them with its decorator, by weight: `initial={"b_f": Plus(1)}` where the cell is not itself without
+them, and `native={"R_*": Orthogonal()}` for studies that ask for `initialisation = "native"`. Each takes the study's
+own draw for the weight, so that variants share what they have in common, and gives what the variant starts with.
 """
 
 from __future__ import annotations
@@ -80,6 +81,43 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Normal:
+    """A normal draw of a spread of its own."""
+
+    std: float  # the standard deviation
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        return generator.normal(0.0, self.std, drawn.shape)
+
+    def __str__(self) -> str:
+        return f"N(0, {self.std:g}²)"
+
+
+@dataclass(frozen=True)
+class Orthogonal:
+    """A random orthogonal matrix, which keeps the length of what it is given (Saxe et al. 2014)."""
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        q, r = np.linalg.qr(generator.standard_normal(drawn.shape))
+        return q * np.sign(np.diagonal(r))  # so that every orthogonal matrix is as likely as any other
+
+    def __str__(self) -> str:
+        return "a random orthogonal matrix"
+
+
+@dataclass(frozen=True)
+class UniformBySize:
+    """A uniform draw on [-1, 1] / sqrt(n), n the numbers that a unit reads: that of PyTorch's linear layers."""
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        end = drawn.shape[-1] ** -0.5
+        return generator.uniform(-end, end, drawn.shape)
+
+    def __str__(self) -> str:
+        return "uniform on [-1, 1] / sqrt(n), n the numbers that a unit reads"
+
+
+@dataclass(frozen=True)
 class Uniform:
     """A uniform draw."""
 
@@ -91,6 +129,22 @@ class Uniform:
 
     def __str__(self) -> str:
         return f"uniform on [{self.low:g}, {self.high:g}]"
+
+
+@dataclass(frozen=True)
+class LongestMemory:
+    """A uniform draw on [0, b], with b such that a state that is multiplied by it at each step of the longest sequence
+    comes to twice itself; and the bound b in training (Li et al. 2018, for rectified units)."""
+
+    def bound(self, longest: int) -> float:
+        """What no entry of the weight exceeds in training, in absolute value."""
+        return 2.0 ** (1 / longest)
+
+    def __call__(self, drawn: Array, generator: np.random.Generator, longest: int) -> Array:
+        return generator.uniform(0.0, self.bound(longest), drawn.shape)
+
+    def __str__(self) -> str:
+        return "uniform on [0, 2^(1/T)], the bound in training, T the longest sequence"
 
 
 @dataclass(frozen=True)

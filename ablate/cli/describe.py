@@ -93,6 +93,7 @@ def _describe_variant(variant: Variant) -> str:
         lines += [f"equations ({same} {parent.name}; {how})"]
         lines += [f"  {mark or ' '} {line}" for mark, line in changes]
     lines += [f"  {weight} starts as {initial}" for weight, initial in variant.initial.items()]
+    lines += [f'  {weight} with initialisation = "native": {start}' for weight, start in variant.native.items()]
     lines += ["", "weights (N units, M inputs)"]
     for stack in trace.stacks:
         names = ", ".join(weight.name for weight in stack.weights)
@@ -196,7 +197,7 @@ def dry_run(plan: StudyPlan) -> str:
     header = ["task", *([] if config.paired else ["variant"]), "index", *config.search]
     rows = [header]
     for trial in shown[:SHOWN_DRAWS]:
-        values = [f"{value:.4g}" for value in plan.drawn(trial).values()]
+        values = [each if isinstance(each, str) else f"{each:.4g}" for each in plan.drawn(trial).values()]
         rows.append([trial.task, *([] if config.paired else [trial.variant]), str(trial.index), *values])
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,12 +34,22 @@ class Variant:
     parent: str | None = None  # the variant that it changes one thing about
     initial: Mapping[str, Initial] = field(default_factory=dict)  # by weight; all others start as the study says
     equal_to: str | None = None  # the variant that has the same law at random weights: a further negative control
+    native: Mapping[str, Initial] = field(default_factory=dict)  # as its own paper starts them, by pattern
 
     def __deepcopy__(self, memo: Any) -> Variant:
         return self  # it does not change
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _registered, (self.name, self._said())
+
+    def start_of(self, weight: str, native: bool) -> Initial | None:
+        """How a weight of the equations starts; None if as the study says.
+
+        Args:
+            native: whether as the variant's own paper says, where it does.
+        """
+        named = (start for pattern, start in self.native.items() if native and fnmatchcase(weight, pattern))
+        return next(named, self.initial.get(weight))
 
     def _said(self) -> str:
         """What the cell computes, as text."""
@@ -68,6 +79,7 @@ def variant(
     groups: tuple[str, ...] = (),
     parent: str | None = None,
     initial: Mapping[str, Initial] | None = None,
+    native: Mapping[str, Initial] | None = None,
     equal_to: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as a variant.
@@ -82,6 +94,9 @@ def variant(
         groups: the names of groups that it belongs to.
         parent: the variant that it changes one thing about, which is then shown side by side.
         initial: how weights start, by name, where that belongs to the variant; see `ablate.cell.initial`.
+        native: how weights start in the paper that the variant is from, by patterns of their names, `{"R_*":
+            Orthogonal()}`, of which the first that fits holds; used by studies with `initialisation = "native"`, and
+            before what `initial` says.
         equal_to: a variant that this one equals in law, so that with weights of the same distribution it computes what
             the other computes; reports then show the two as a control, which no test should tell apart.
 
@@ -99,8 +114,8 @@ def variant(
             if other is not None and other not in VARIANTS:
                 raise UserError(f"{place}: variant {name!r} {relation} {other!r}, which is not registered before it")
         weights = [weight.name for weight in traced.weights]
-        for weight, start in (initial or {}).items():
-            if weight not in weights:
+        for weight, start in (*(initial or {}).items(), *(native or {}).items()):
+            if not any(fnmatchcase(each, weight) for each in weights):
                 raise UserError(
                     f"{place}: variant {name!r} has no weight {weight!r}; its weights: {', '.join(weights)}"
                 )
@@ -122,6 +137,7 @@ def variant(
                 parent=parent,
                 initial=dict(initial or {}),
                 equal_to=equal_to,
+                native=dict(native or {}),
             ),
             module=home,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -110,6 +111,7 @@ def _trial_seconds(plan: StudyPlan, task: Task, data: Dataset, N: int) -> float:
     backend, _ = choose_backend(variant.equations, variant.trace, variant.name, plan.config.backend)
     layer = make_layer(variant.equations, variant.trace, variant.name, backend)
     hyperparameters = {**plan.drawn(trial), "hidden_size": N, "learning_rate": 1e-6}
+    task_config = replace(task_config, training=task_config.training.with_drawn(hyperparameters))
     network = make_network(task_config, data, variant, layer, hyperparameters)
     network.initialise(plan.streams(trial), task_config.training, int(data.splits["train"].lengths.max()))
     optimiser = make_optimiser(network.parameters, hyperparameters, task_config.training)

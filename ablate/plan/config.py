@@ -12,10 +12,11 @@ from typing import Any
 from ablate.cell.backend import BACKENDS
 from ablate.errors import UserError
 from ablate.plan.matching import MATCHES, NONE
-from ablate.plan.search_space import GREFF_SEARCH_SPACE, Range
+from ablate.plan.search_space import GREFF_SEARCH_SPACE, Choice, Entry, Range
 from ablate.plan.training_config import TrainingConfig, require
 
 LOG_TRIALS = ("all", "best", "none")
+DRAWS = ("random", "sobol")
 DEFAULT_REFERENCE = "V"
 RESERVED = ("mlflow.db", "mlartifacts")  # beside the folders of studies
 LONGEST_NAME = 200  # bytes; with what is put before and after it a file system takes it
@@ -38,6 +39,7 @@ class Config:
     confirm_variants: tuple[str, ...] = ("all",)  # whose: names and groups; the reference is always among them
     paired: bool = True  # at one index all variants share their draws
     match: str = NONE  # or "parameters": at each draw as many as the reference has at the size drawn
+    draws: str = "random"  # of hyperparameters; or "sobol", which fill the space evenly: for importance and pictures
     seed: int = 0  # of the study, which all draws come from
     study: str = ""  # the folder under results/; the preset's name if empty
     jobs: int = 0  # worker processes, one thread each; 0: one a core
@@ -52,7 +54,7 @@ class Config:
     data: dict[str, str] = field(default_factory=dict)  # the user's own copies, by task
     preset: str = "default"  # what the file and the command line go over
     training: TrainingConfig = field(default_factory=TrainingConfig)  # [training]: how a network is trained
-    search: dict[str, Range | float] = field(
+    search: dict[str, Entry] = field(
         default_factory=lambda: dict(GREFF_SEARCH_SPACE)
     )  # [search]: what is drawn, or one value for all trials
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by task: of its data, or in training's place
@@ -62,6 +64,7 @@ class Config:
         require("controls", self.controls, self.controls >= 0, "at least 0")
         require("confirm", self.confirm, self.confirm >= 0, "at least 0")
         require("match", repr(self.match), self.match in MATCHES, " or ".join(map(repr, MATCHES)))
+        require("draws", repr(self.draws), self.draws in DRAWS, " or ".join(map(repr, DRAWS)))
         require("seed", self.seed, self.seed >= 0, "at least 0")
         require("equivalence_margin", self.equivalence_margin, self.equivalence_margin > 0, "above 0")
         require("trial_timeout", self.trial_timeout, self.trial_timeout >= 0, "at least 0 (0: by the ended trials)")
@@ -97,6 +100,7 @@ class Config:
         return {
             "seed": self.seed,
             "paired": self.paired,
+            "draws": self.draws,
             "match": self.match if self.match == NONE else f"{self.match} of {self.reference or DEFAULT_REFERENCE}",
             "backend": self.backend,  # backends agree, but not to the last bit
             **{f"training.{key}": value for key, value in dataclasses.asdict(self.training).items()},
@@ -142,7 +146,9 @@ def cores() -> int:
     return cpu_count()
 
 
-def _plain(entry: Range | float) -> Any:
+def _plain(entry: Entry) -> Any:
     if isinstance(entry, Range):
         return {"low": entry.low, "high": entry.high, "scale": entry.scale}
+    if isinstance(entry, Choice):
+        return list(entry.values)
     return entry

@@ -15,8 +15,14 @@ from ablate.definitions.task import TASKS, TASKS_FROM_DATA, Task, TaskFromData
 from ablate.errors import UserError
 from ablate.plan.config import Config
 from ablate.plan.presets import PRESETS
-from ablate.plan.search_space import GREFF_SEARCH_SPACE, parse_distribution
-from ablate.plan.training_config import TrainingConfig
+from ablate.plan.search_space import (
+    GREFF_SEARCH_SPACE,
+    HYPERPARAMETERS,
+    SEARCHED_INITIALISATION,
+    TRAINING_AXES,
+    parse_distribution,
+)
+from ablate.plan.training_config import SEARCHED, TrainingConfig
 
 # Keys that had another name before; their order in a file does not matter.
 RENAMED_KEYS = {"engine": "backend", "weight_spread": "init_std", "chunk": "tbptt_steps"}
@@ -70,7 +76,8 @@ def _config_of(
     if "tasks" not in merged and (own := [name for name in merged.get("data", {}) if name in TASKS_FROM_DATA]):
         merged["tasks"] = tuple(own)  # who brings data of a task of their own means that task
     training = TrainingConfig(**merged.pop("training", {}))
-    search = {**GREFF_SEARCH_SPACE, **merged.pop("search", {})}
+    searched = SEARCHED_INITIALISATION if training.initialisation == SEARCHED else ()
+    search = {**GREFF_SEARCH_SPACE, **{name: TRAINING_AXES[name] for name in searched}, **merged.pop("search", {})}
     return Config(**merged, training=training, search=search)
 
 
@@ -101,7 +108,7 @@ def _merge(into: dict[str, Any], layer: dict[str, Any], place: str) -> None:
                     task = TASKS_FROM_DATA[inner] if inner not in TASKS and inner in TASKS_FROM_DATA else TASKS[inner]
                     section.setdefault(task.name, {}).update(_settings_of(task, entry, place))
                 elif key == "search":
-                    _known(inner, GREFF_SEARCH_SPACE, place, "search.")
+                    _known(inner, HYPERPARAMETERS, place, "search.")
                     section[inner] = parse_distribution(inner, entry, section.get(inner))
                 else:
                     section[inner] = _typed(TrainingConfig, inner, entry, place, "training.")
@@ -124,6 +131,8 @@ def _settings_of(task: Task | TaskFromData, own: Any, place: str) -> dict[str, A
         TrainingConfig(**{key: value for key, value in found.items() if key in training})
     except UserError as error:
         raise UserError(f"{place}: {str(error).replace('training.', prefix, 1)}") from None
+    if found.get("initialisation") == SEARCHED:
+        raise UserError(f"{place}: {prefix}initialisation: what is drawn is drawn for all tasks; set it in [training]")
     return found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +58,22 @@ class RandomStreams:
     def key(self, purpose: str, *details: str | int) -> npt.NDArray[np.uint32]:
         """The key for one purpose, such as ("noise", epoch), of a stream whose numbers are known by their places."""
         return self._sequence(purpose, *details).generate_state(2).astype(np.uint32)
+
+    def sobol_point(self, axes: int) -> list[float]:
+        """This index' point of a scrambled Sobol sequence, in [0, 1) along each axis.
+
+        The sequence is one for each task, and for each variant where draws are not paired.
+        """
+        from scipy.stats import qmc  # slow to import
+
+        first = RandomStreams(self.seed, replace(self.coordinates.searched, index=0), self.paired)
+        sequence = qmc.Sobol(axes, rng=first.generator("sobol"))
+        if self.coordinates.index:
+            sequence.fast_forward(self.coordinates.index)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # points of one sequence are taken one at a time
+            (point,) = sequence.random(1)
+        return [min(float(each), math.nextafter(1.0, 0.0)) for each in point]
 
     def _sequence(self, purpose: str, *details: str | int) -> np.random.SeedSequence:
         at = self.coordinates

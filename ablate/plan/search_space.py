@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ablate.errors import UserError
 from ablate.plan.random_streams import RandomStreams
+from ablate.plan.training_config import OPTIMISERS
 
 SCALES = ("log", "linear", "one-minus-log")
 
@@ -39,6 +41,23 @@ class Range:
         return f"{words[self.scale]} {bounds}{', whole' if self.integer else ''}"
 
 
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values, each as likely as the others."""
+
+    values: tuple[str, ...] | tuple[int, ...]
+
+    def value_at(self, quantile: float) -> str | int:
+        """The value at a quantile in [0, 1)."""
+        return self.values[int(quantile * len(self.values))]
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(str, self.values))}"
+
+
+Entry = Range | Choice | float  # of a search space: what is drawn, or one value for all trials
+Value = float | int | str  # of a hyperparameter
+
 # Greff et al. 2017, section IV-C.
 GREFF_SEARCH_SPACE: dict[str, Range] = {
     "hidden_size": Range(20, 200, "log", integer=True),
@@ -46,7 +65,17 @@ GREFF_SEARCH_SPACE: dict[str, Range] = {
     "momentum": Range(0.01, 1.0, "one-minus-log"),
     "input_noise": Range(0.0, 1.0),
 }
-HYPERPARAMETERS = tuple(GREFF_SEARCH_SPACE)
+# Keys of `[training]` that `[search]` may draw instead, with what a table of them leaves out.
+TRAINING_AXES: dict[str, Range | Choice] = {
+    "init_std": Range(0.01, 1.0, "log"),
+    "forget_bias": Range(0.0, 2.0),
+    "gradient_clipping": Range(0.01, 10.0, "log"),
+    "gradient_norm": Range(0.1, 100.0, "log"),
+    "layers": Choice((1, 2)),
+    "optimiser": Choice(OPTIMISERS),
+}
+SEARCHED_INITIALISATION = ("init_std", "forget_bias")  # what `initialisation = "searched"` draws
+HYPERPARAMETERS = (*GREFF_SEARCH_SPACE, *TRAINING_AXES)
 
 # What a value must obey to be trained with: lower bound, upper bound, and in words.
 _VALID = {
@@ -54,28 +83,48 @@ _VALID = {
     "learning_rate": (0.0, math.inf, "positive"),
     "momentum": (0.0, 1.0, "at least 0 and below 1"),
     "input_noise": (0.0, math.inf, "at least 0"),
+    "init_std": (0.0, math.inf, "at least 0"),
+    "forget_bias": (-math.inf, math.inf, "a number"),
+    "gradient_clipping": (0.0, math.inf, "at least 0"),
+    "gradient_norm": (0.0, math.inf, "at least 0"),
+    "layers": (1, math.inf, "at least 1"),
 }
 
 
-def sample_hyperparameters(space: dict[str, Range | float], streams: RandomStreams) -> dict[str, float | int]:
-    """The hyperparameters of a trial; each has a stream of its own, so that fixing one leaves the others alone."""
+def sample_hyperparameters(
+    space: Mapping[str, Entry], streams: RandomStreams, draws: str = "random"
+) -> dict[str, Value]:
+    """The hyperparameters of a trial.
+
+    Args:
+        draws: "random", each by a stream of its own, so that fixing one leaves the others alone; or "sobol", the
+            trial's point of a scrambled Sobol sequence of the study's task, which fills the space evenly.
+    """
+    drawn = [name for name, entry in space.items() if not isinstance(entry, float | int)]
+    if draws == "sobol":
+        quantiles = dict(zip(drawn, streams.sobol_point(len(drawn)), strict=True))
+    else:
+        quantiles = {name: streams.generator("hyperparameter", name).random() for name in drawn}
     return {
-        name: entry.value_at(streams.generator("hyperparameter", name).random()) if isinstance(entry, Range) else entry
+        name: entry if isinstance(entry, float | int) else entry.value_at(quantiles[name])
         for name, entry in space.items()
     }
 
 
-def parse_distribution(name: str, value: Any, default: Range | float | None = None) -> Range | float:
-    """One entry of the configuration's `[search]`: a number fixes it, a table gives low, high and scale.
+def parse_distribution(name: str, value: Any, default: Entry | None = None) -> Entry:
+    """One entry of the configuration's `[search]`.
 
+    A number fixes it, a table gives low, high and scale, a list gives the values of a hyperparameter that has few.
     What a table leaves out stays as in `default`, or as in Greff's ranges.
 
     Raises:
         UserError: the entry is not of that form, or leads out of what can be trained.
     """
-    standard = default if isinstance(default, Range) else GREFF_SEARCH_SPACE[name]
-    if isinstance(value, Range):
+    standard = default if isinstance(default, Range | Choice) else {**GREFF_SEARCH_SPACE, **TRAINING_AXES}[name]
+    if isinstance(value, Range | Choice):
         return value
+    if isinstance(standard, Choice):
+        return _choice(name, value, standard)
     if isinstance(value, dict):
         unknown = sorted(set(value) - {"low", "high", "scale"})
         if unknown:
@@ -93,8 +142,27 @@ def parse_distribution(name: str, value: Any, default: Range | float | None = No
         _check(name, entry.value_at(math.nextafter(1.0, 0.0)))
         return entry
     number = _number(f"search.{name}", value)
+    if name in TRAINING_AXES:
+        raise UserError(f"search.{name} is {number:g}, one value for all trials; set training.{name} instead")
     _check(name, number)
     return round(number) if standard.integer else number
+
+
+def _choice(name: str, value: Any, standard: Choice) -> Choice:
+    """The values of a hyperparameter that has few."""
+    values = value.get("values") if isinstance(value, dict) else value
+    kind = type(standard.values[0])
+    wrong = UserError(f"search.{name} is {value!r}; it must be a list, such as {list(standard.values)}")
+    if not isinstance(values, list | tuple) or not values or not all(type(each) is kind for each in values):
+        raise wrong
+    if len(set(values)) != len(values):
+        raise UserError(f"search.{name} is {value!r}; each value once")
+    for each in values:
+        if kind is int:
+            _check(name, each)
+        elif each not in standard.values:
+            raise UserError(f"search.{name} has {each!r}; known: {', '.join(map(str, standard.values))}")
+    return Choice(tuple(values))
 
 
 def _number(key: str, value: Any) -> float:
@@ -108,5 +176,6 @@ def _check(name: str, value: float) -> None:
     open_below, open_above = name == "learning_rate", name == "momentum"
     if not (low <= value <= high) or (open_below and value <= low) or (open_above and value >= high):
         raise UserError(f"search.{name} allows {value:g}; a {name.replace('_', ' ')} must be {words}")
-    if GREFF_SEARCH_SPACE[name].integer and value != round(value):
+    standard = {**GREFF_SEARCH_SPACE, **TRAINING_AXES}[name]
+    if isinstance(standard, Range) and standard.integer and value != round(value):
         raise UserError(f"search.{name} is {value:g}; it must be a whole number")

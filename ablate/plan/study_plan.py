@@ -15,7 +15,7 @@ from ablate.errors import UserError
 from ablate.plan.config import DEFAULT_REFERENCE, Config
 from ablate.plan.matching import NONE, matched_size, network_parameters
 from ablate.plan.random_streams import RandomStreams, TrialId
-from ablate.plan.search_space import sample_hyperparameters
+from ablate.plan.search_space import Value, sample_hyperparameters
 from ablate.plan.tasks import selected_tasks
 from ablate.plan.training_config import TrainingConfig
 
@@ -104,11 +104,11 @@ class StudyPlan:
         sizes = {name: (data.input_size, data.output_size) for name, data in datasets.items()}
         return dataclasses.replace(self, sizes=sizes)
 
-    def drawn(self, trial: TrialId) -> dict[str, float | int]:
+    def drawn(self, trial: TrialId) -> dict[str, Value]:
         """What the search draws for a trial."""
-        return sample_hyperparameters(self.config.search, self.streams(trial.searched))
+        return sample_hyperparameters(self.config.search, self.streams(trial.searched), self.config.draws)
 
-    def hyperparameters(self, trial: TrialId) -> dict[str, float | int]:
+    def hyperparameters(self, trial: TrialId) -> dict[str, Value]:
         """What a trial is trained with: what was drawn, the hidden size matched where the study says so."""
         drawn = self.drawn(trial)
         return {**drawn, "hidden_size": self.hidden_size(trial, int(drawn["hidden_size"]))}
@@ -122,7 +122,8 @@ class StudyPlan:
         if self.config.match == NONE or trial.variant == self.reference:
             return drawn
         task_config, (M, K) = self.task_config(self.task(trial.task)), self.sizes[trial.task]
-        shape = {"layers": task_config.training.layers, "bidirectional": task_config.bidirectional}
+        layers = task_config.training.with_drawn(self.drawn(trial)).layers
+        shape = {"layers": layers, "bidirectional": task_config.bidirectional}
         wanted = network_parameters(VARIANTS[self.reference].trace, M, drawn, K, **shape)
         return matched_size(VARIANTS[trial.variant].trace, wanted, M, K, **shape)
 

@@ -34,6 +34,12 @@ def caveats(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[s
             f"What tuning reaches is not tested on fewer than {selected.MIN_TRIALS} trials a variant: the best of few "
             "are order statistics that no test holds its level for. Best settings trained anew (--confirm) answer it."
         )
+    if results.configuration.get("draws") == "sobol":
+        found.append(
+            "Draws are points of a scrambled Sobol sequence. They fill the space more evenly than independent draws, "
+            "for which intervals and t-tests are made: these err on the safe side. Sign flips and signed ranks hold as "
+            "they are, since they take the draws as given."
+        )
     if results.matched_to:
         found.append(
             f"Sizes are matched by parameters: at each draw a variant has the hidden size at which its number of "

@@ -16,7 +16,7 @@ from ablate.definitions.dataset import SPLITS, Dataset
 from ablate.definitions.study_results import TaskMetadata, VariantMetadata
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.plan.study_plan import StudyPlan, TaskConfig
-from ablate.plan.training_config import TrainingConfig
+from ablate.plan.training_config import NATIVE, TrainingConfig
 
 PACKAGES = ("torch", "numba", "numpy", "sympy", "optuna", "mlflow", "pandas", "scipy", "music21")
 
@@ -33,7 +33,9 @@ def study_metadata(plan: StudyPlan, datasets: dict[str, Dataset], command: str) 
             task.name: asdict(task_metadata(plan.task_config(task), datasets[task.name], plan.config.training))
             for task in plan.tasks
         },
-        "variants": {variant.name: asdict(variant_metadata(variant)) for variant in plan.variants},
+        "variants": {
+            variant.name: asdict(variant_metadata(variant, plan.config.training)) for variant in plan.variants
+        },
         "environment": environment(plan),
     }
 
@@ -66,8 +68,9 @@ def task_metadata(task_config: TaskConfig, data: Dataset, training: TrainingConf
     )
 
 
-def variant_metadata(variant: Variant) -> VariantMetadata:
+def variant_metadata(variant: Variant, training: TrainingConfig) -> VariantMetadata:
     """What a study keeps of a variant: its equations typeset, and what it changes about its parent."""
+    native = variant.native if training.initialisation == NATIVE else {}
     return VariantMetadata(
         name=variant.name,
         summary=variant.summary,
@@ -77,7 +80,7 @@ def variant_metadata(variant: Variant) -> VariantMetadata:
         family=variant.family,
         parent=variant.parent,
         difference=_difference_from_parent(variant),
-        initial={weight: str(initial) for weight, initial in variant.initial.items()},
+        initial={weight: str(initial) for weight, initial in {**variant.initial, **native}.items()},
         parameters=formula(variant.trace),
         states=len(variant.trace.states),
         stages=variant.trace.stages,

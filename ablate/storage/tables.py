@@ -43,6 +43,12 @@ TRIAL_COLUMNS = (
     Column("learning_rate", "float64", "of the optimiser, as drawn; sgd multiplies it by (1 - momentum)"),
     Column("momentum", "float64", "of the optimiser, as drawn"),
     Column("input_noise", "float64", "standard deviation of the noise on the inputs"),
+    Column("init_std", "float64", "standard deviation of the initial weights, where the search draws it; else empty"),
+    Column("forget_bias", "float64", "added to the initial b_f, where the search draws it; else empty"),
+    Column("gradient_clipping", "float64", "limit of a gradient's components, where the search draws it; else empty"),
+    Column("gradient_norm", "float64", "limit of the gradient's norm, where the search draws it; else empty"),
+    Column("layers", "Int64", "recurrent layers, where the search draws them; else empty"),
+    Column("optimiser", "str", "sgd, adam or adagrad, where the search draws it; else empty"),
     Column(
         "validation",
         "float64",

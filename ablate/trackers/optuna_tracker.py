@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from ablate.credentials import masked
 from ablate.errors import UserError
 from ablate.plan.config import Config
-from ablate.plan.search_space import Range
+from ablate.plan.search_space import Choice, Entry, Range
 from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import Curve
 from ablate.trackers.tracker import Row
@@ -118,7 +118,7 @@ class OptunaTracker:
         storage: BaseStorage,
         study: str,
         study_id: str,
-        space: dict[str, Range | float],
+        space: dict[str, Entry],
         directions: dict[str, str],
         owns_storage: bool,
         times_redone: Mapping[str, int] | None = None,
@@ -232,6 +232,8 @@ class OptunaTracker:
         distributions: dict[str, BaseDistribution] = {}
         params: dict[str, Any] = {}
         for name, entry in self._space.items():
+            if isinstance(entry, Choice):
+                distributions[name], params[name] = CategoricalDistribution(entry.values), row[name]
             if not isinstance(entry, Range):
                 continue
             value, log = _drawn(row, name), entry.scale != "linear"

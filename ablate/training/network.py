@@ -9,11 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ablate.cell.initial import LongestMemory
 from ablate.cell.layer import BoundLayer, Layer
 from ablate.cell.reference import State
 from ablate.definitions.variant import Variant
 from ablate.plan.random_streams import RandomStreams
-from ablate.plan.training_config import TrainingConfig
+from ablate.plan.training_config import NATIVE, TrainingConfig
 from ablate.training.parameters import Parameters
 
 
@@ -71,6 +72,7 @@ class Network:
 
         Where a variant says how a weight starts, that holds; `longest` is the longest training sequence, in frames.
         """
+        native = training.initialisation == NATIVE
         made = {
             prefix + name: values
             for cells in self._prefixes
@@ -85,11 +87,22 @@ class Network:
             in_equations = name.rpartition(".")[2]
             if name in made:
                 values = made[name]
-            elif in_equations in self.variant.initial:
-                values = self.variant.initial[in_equations](values, generator, longest)
+            elif (start := self.variant.start_of(in_equations, native)) is not None:
+                values = start(values, generator, longest)
             elif in_equations == "b_f":
                 values += training.forget_bias
             weight.copy_(torch.from_numpy(values))
+
+    def bounds(self, training: TrainingConfig, longest: int) -> list[tuple[int, int, float]]:
+        """The runs of the parameters that their cell's paper bounds, as `make_optimiser` takes them."""
+        found = []
+        for name, weight in self.named_weights().items() if training.initialisation == NATIVE else ():
+            start = self.variant.start_of(name.rpartition(".")[2], native=True)
+            if isinstance(start, LongestMemory):
+                first = int(weight.storage_offset())
+                assert weight.is_contiguous()
+                found.append((first, first + weight.numel(), start.bound(longest)))
+        return found
 
     def named_weights(self) -> dict[str, Tensor]:
         """Every weight by its name in the equations, a view in the shape that it has there.

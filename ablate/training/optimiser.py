@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from numba import types
 
 from ablate.cell.cpu.primitives import compiled
+from ablate.plan.search_space import Value
 from ablate.plan.training_config import TrainingConfig
 from ablate.training.compiled import compiled_loop
 from ablate.training.parameters import Parameters
@@ -26,7 +29,8 @@ class Optimiser:
         number: NESTEROV, ADAM or ADAGRAD.
         slots: what the optimiser remembers of each parameter, a row each.
         settings: learning rate; momentum, or the first decay rate; the limit to which each component of the gradient
-            is clipped; how many updates there have been.
+            is clipped; how many updates there have been; the norm to which the whole gradient is scaled down before
+            that; then, for each run of parameters that is bounded, its first, the one behind its last, and the bound.
     """
 
     parameters: Parameters
@@ -40,8 +44,11 @@ class Optimiser:
         _update(self.number, flat, gradient, self.slots, self.settings)  # type: ignore[call-arg]
 
 
+Bounds = Sequence[tuple[int, int, float]]  # runs of parameters that stay within [-bound, bound]: first, end, bound
+
+
 def make_optimiser(
-    parameters: Parameters, hyperparameters: dict[str, float | int], training: TrainingConfig
+    parameters: Parameters, hyperparameters: Mapping[str, Value], training: TrainingConfig, bounds: Bounds = ()
 ) -> Optimiser:
     """The optimiser of a trial.
 
@@ -51,18 +58,26 @@ def make_optimiser(
     Singer 2011, with a diagonal matrix) has no use for it.
     """
     rate, momentum = float(hyperparameters["learning_rate"]), float(hyperparameters["momentum"])
-    limit = training.gradient_clipping or math.inf
+    limits = training.gradient_clipping or math.inf, training.gradient_norm or math.inf, bounds
     if training.optimiser == "adam":
-        return make(parameters, ADAM, rate, momentum, limit)
+        return make(parameters, ADAM, rate, momentum, *limits)
     if training.optimiser == "adagrad":
-        return make(parameters, ADAGRAD, rate, 0.0, limit)
-    return make(parameters, NESTEROV, rate * (1 - momentum), momentum, limit)
+        return make(parameters, ADAGRAD, rate, 0.0, *limits)
+    return make(parameters, NESTEROV, rate * (1 - momentum), momentum, *limits)
 
 
-def make(parameters: Parameters, number: int, rate: float, momentum: float, limit: float = math.inf) -> Optimiser:
+def make(
+    parameters: Parameters,
+    number: int,
+    rate: float,
+    momentum: float,
+    limit: float = math.inf,
+    norm: float = math.inf,
+    bounds: Bounds = (),
+) -> Optimiser:
     """An optimiser that has made no update yet."""
     slots = np.zeros((2 if number == ADAM else 1, len(parameters.flat)), np.float32)
-    return Optimiser(parameters, number, slots, np.array([rate, momentum, limit, 0.0]))
+    return Optimiser(parameters, number, slots, np.array([rate, momentum, limit, 0.0, norm, *chain(*bounds)]))
 
 
 # Numba takes the types of what follows from the signature of the last function.
@@ -72,6 +87,17 @@ def make(parameters: Parameters, number: int, rate: float, momentum: float, limi
 def _clipped(g: Any, limit: Any) -> Any:
     g = limit if g > limit else g
     return -limit if g < -limit else g  # a NaN stays one
+
+
+@compiled
+def _scale_down(gradient, norm):
+    square = 0.0
+    for k in range(gradient.shape[0]):
+        square += float(gradient[k]) * float(gradient[k])
+    if square > norm * norm:
+        factor = gradient.dtype.type(norm / math.sqrt(square))
+        for k in range(gradient.shape[0]):
+            gradient[k] *= factor
 
 
 @compiled
@@ -107,6 +133,8 @@ def update(number, flat, gradient, slots, settings):
     kind = flat.dtype.type
     rate, momentum, limit = settings[0], kind(settings[1]), kind(settings[2])
     settings[3] += 1
+    if settings[4] < math.inf:
+        _scale_down(gradient, settings[4])
     if number == ADAM:
         correction = kind(math.sqrt(1 - 0.999 ** settings[3]))
         _adam(
@@ -123,6 +151,10 @@ def update(number, flat, gradient, slots, settings):
         _adagrad(flat, gradient, slots[0], kind(rate), limit)
     else:
         _nesterov(flat, gradient, slots[0], kind(rate), momentum, limit)
+    for k in range(5, settings.shape[0], 3):
+        first, end, bound = int(settings[k]), int(settings[k + 1]), kind(settings[k + 2])
+        for place in range(first, end):
+            flat[place] = _clipped(flat[place], bound)
 
 
 _vector = types.float32[::1]

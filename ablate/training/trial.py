@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -12,6 +12,7 @@ from ablate.cell.layer import Layer
 from ablate.definitions.dataset import Dataset
 from ablate.definitions.variant import Variant
 from ablate.plan.random_streams import RandomStreams
+from ablate.plan.search_space import Value
 from ablate.plan.study_plan import TaskConfig
 from ablate.training.network import Network
 from ablate.training.noise import Noise
@@ -42,7 +43,7 @@ def run_trial(
     variant: Variant,
     layer: Layer,
     streams: RandomStreams,
-    hyperparameters: dict[str, float | int],
+    hyperparameters: dict[str, Value],
 ) -> Outcome:
     """Train one network; stop early on validation; take the test score at the best validation epoch.
 
@@ -50,6 +51,8 @@ def run_trial(
     and test are without noise. A loss that is not finite ends the trial, which keeps what it has reached: whoever used
     the network would have kept its best weights too. Generated training data are new in each epoch.
     """
+    training = task_config.training.with_drawn(hyperparameters)
+    task_config = replace(task_config, training=training)
     with torch.random.fork_rng(devices=[]):  # which a cell that is a module may draw from, as for dropout
         torch.manual_seed(int(streams.generator("torch").integers(2**62)))
         return _train(task_config, data, variant, layer, streams, hyperparameters)
@@ -61,14 +64,15 @@ def _train(
     variant: Variant,
     layer: Layer,
     streams: RandomStreams,
-    hyperparameters: dict[str, float | int],
+    hyperparameters: dict[str, Value],
 ) -> Outcome:
     started = time.perf_counter()
     task, training = task_config.task, task_config.training
     sign = 1 if task.direction == "minimize" else -1
     network = make_network(task_config, data, variant, layer, hyperparameters)
-    network.initialise(streams, training, int(data.splits["train"].lengths.max()))
-    optimiser = make_optimiser(network.parameters, hyperparameters, training)
+    longest = int(data.splits["train"].lengths.max())
+    network.initialise(streams, training, longest)
+    optimiser = make_optimiser(network.parameters, hyperparameters, training, network.bounds(training, longest))
     trainer = make_trainer(network, task, optimiser, training)
     outcome = Outcome("diverged", parameters=network.parameters.flat.numel())
     best = network.parameters.flat.clone()
@@ -102,7 +106,7 @@ def _train(
 
 
 def make_network(
-    task_config: TaskConfig, data: Dataset, variant: Variant, layer: Layer, hyperparameters: dict[str, float | int]
+    task_config: TaskConfig, data: Dataset, variant: Variant, layer: Layer, hyperparameters: dict[str, Value]
 ) -> Network:
     """The network of a trial, its weights not yet drawn."""
     sizes = data.input_size, int(hyperparameters["hidden_size"]), data.output_size

@@ -24,6 +24,10 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "hidden_size": {"fc": style.ORANGE},
     "input_noise": {"fc": style.SKY},
     "momentum": {"fc": style.GREEN},
+    "init_std": {"fc": style.YELLOW},
+    "forget_bias": {"fc": style.PURPLE},
+    "gradient_clipping": {"fc": style.VERMILLION},
+    "gradient_norm": {"fc": style.BLACK},
     PAIR: {"fc": "#d5d5d5", "hatch": "////", "ec": "white"},
     REMAINDER: {"fc": "#efefef", "hatch": "....", "ec": "white"},
 }

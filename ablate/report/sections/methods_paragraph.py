@@ -11,7 +11,7 @@ import pandas as pd
 from ablate.analysis.dataframes import records, unique, where
 from ablate.analysis.verdicts import TESTED
 from ablate.definitions.study_results import EQUIVALENCE_MARGIN, StudyResults, TaskMetadata
-from ablate.plan.search_space import Range, parse_distribution
+from ablate.plan.search_space import Choice, Entry, Range, parse_distribution
 from ablate.report.citations import bibliography, in_latex, in_words
 from ablate.report.formatting import duration, span
 from ablate.report.registry import section
@@ -24,6 +24,12 @@ _SEARCHED = {
     "learning_rate": "the learning rate",
     "momentum": "the momentum",
     "input_noise": "the standard deviation of the noise on the inputs",
+    "init_std": "the standard deviation of the initial weights",
+    "forget_bias": "the bias of the forget gate",
+    "gradient_clipping": "the limit of the gradient’s components",
+    "gradient_norm": "the limit of the gradient’s norm",
+    "layers": "the layers",
+    "optimiser": "the optimiser",
 }
 _OPTIMISERS = {
     "sgd": "stochastic gradient descent with Nesterov momentum, the learning rate multiplied by one minus the momentum",
@@ -72,7 +78,9 @@ def _what(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> Iterator
             for name, words in _SEARCHED.items()
             if name in search
         ]
-        yield "Following an earlier study of LSTM variants [@greff2017lstm], hyperparameters were searched at random "
+        sobol = results.configuration.get("draws") == "sobol"
+        how = "by the points of a scrambled Sobol sequence" if sobol else "at random"
+        yield f"Following an earlier study of LSTM variants [@greff2017lstm], hyperparameters were searched {how} "
         yield f"[@bergstra2012random], with {_counted(trials, 'trial')} of each cell and task: {_listed(drawn)}."
     if "paired" in results.configuration and others:
         if results.configuration["paired"]:
@@ -94,7 +102,9 @@ def _task(task: TaskMetadata) -> str:
     return f"{task.name} ({task.metric}{'; ' + _listed(sizes) + ' sequences' if sizes else ''})"
 
 
-def _range(entry: Range | float) -> str:
+def _range(entry: Entry) -> str:
+    if isinstance(entry, Choice):
+        return f"as {entry}"
     if not isinstance(entry, Range):
         return f"fixed at {entry:g}"
     low, high = (1 - entry.high, 1 - entry.low) if entry.scale == "one-minus-log" else (entry.low, entry.high)
@@ -116,10 +126,14 @@ def _training(results: StudyResults) -> Iterator[str]:
             text += f", or until {_counted(patience, 'epoch')} had brought no better validation score"
     yield text + "."
     own = ", unless a cell prescribes others" if any(variant.initial for variant in results.variants) else ""
+    own = ", or were as the paper of each cell says" if training.get("initialisation") == "native" else own
+    drawn = results.configuration.get("search", {})
     said = [f"initial weights came from N(0, {training['init_std']}²){own}"] if "init_std" in training else []
+    said = ["the spread of the initial weights was drawn"] if "init_std" in drawn else said
     for name, words in (("forget_bias", "forget gates were given a bias of"), ("tbptt_steps", "gradients ran through")):
         said += [f"{words} {training[name]}" + " frames" * (name == "tbptt_steps")] if training.get(name) else []
     said += [f"gradients were clipped at {training['gradient_clipping']}"] if training.get("gradient_clipping") else []
+    said += [f"gradients were scaled to a norm of {training['gradient_norm']}"] if training.get("gradient_norm") else []
     if said:
         text = _listed(said)
         yield text[0].upper() + text[1:] + "."
@@ -146,9 +160,12 @@ def _own_setting(name: str, value: Any) -> str:
         "init_std": "initial weights of standard deviation {}",
         "gradient_clipping": "gradients clipped at {}",
         "forget_bias": "a forget bias of {}",
+        "gradient_norm": "gradients scaled down to a norm of {}",
         "optimiser": "the optimiser {}",
+        "initialisation": "the initialisation {}",
     }
-    return words[name].format(_counted(int(value), counted[name]) if name in counted else value)
+    said = words.get(name, f"{name} {{}}")  # of an older version
+    return said.format(_counted(int(value), counted[name]) if name in counted else value)
 
 
 def _tests(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
