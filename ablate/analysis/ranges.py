@@ -11,12 +11,12 @@ from ablate.analysis.axes import places, sampled_axes
 from ablate.analysis.comparisons import compare, judge
 from ablate.analysis.dataframes import groups, records, where
 from ablate.analysis.registry import analysis
-from ablate.analysis.trials import by_validation, how_many_best
+from ablate.analysis.trials import DRAWN_TRAINING, by_validation, how_many_best
 from ablate.analysis.verdicts import BETTER, TESTED, VARIANT, WORSE
 from ablate.definitions.study_results import StudyResults
 
 EDGE = 0.1  # of a range, at either end
-AXES = ("learning_rate", "momentum", "input_noise")  # not the size: more is better
+AXES = ("learning_rate", "momentum", "input_noise", *DRAWN_TRAINING)  # not the size: more is better
 HALVES = {"lower half": (0.0, 0.5), "upper half": (0.5, 1.0)}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.analysis.dataframes import records, where
-from ablate.analysis.trials import HYPERPARAMETERS
+from ablate.analysis.trials import DRAWN_TRAINING, HYPERPARAMETERS
 from ablate.definitions.study_results import StudyResults
 from ablate.report.marks import RANGE_MARK
 from ablate.report.registry import section
@@ -29,7 +29,7 @@ def ranges(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> dict[st
         for each in dependent
         for row in records(where(tables["subrange_comparisons"], task=each["task"], variant=each["variant"]))
     ]
-    names = {name: _spaced(name) for name in HYPERPARAMETERS}
+    names = {name: _spaced(name) for name in (*HYPERPARAMETERS, *DRAWN_TRAINING)}
     dependent = [
         {**row, "edges": _spaced(row["edges"]), "reversed_on": _spaced(row["reversed_on"])} for row in dependent
     ]
