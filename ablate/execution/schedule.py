@@ -60,10 +60,9 @@ class Schedule:
         """The trials that the study has by the plan, in its order, with those that confirm where a search has ended."""
         return [*self._begun(), *self.confirmations()]
 
-    def is_complete(self) -> bool:
-        """Whether nothing is to be run."""
-        ended = self.ended()
-        return all(trial in ended for trial in self.wanted()) and not self._not_begun()
+    def goes_on(self) -> bool:
+        """Whether there is time for trials beyond those that are wanted so far."""
+        return bool(self._not_begun())
 
     def ended(self) -> dict[TrialId, Row]:
         """The trials that need not be run again, with their rows."""

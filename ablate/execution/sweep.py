@@ -144,7 +144,8 @@ def _finish(
         )
     schedule = Schedule(plan, folder)
     wanted, ended = schedule.wanted(), schedule.ended()
-    there, missing = len([trial for trial in wanted if trial in ended]), not schedule.is_complete()
+    there = sum(trial in ended for trial in wanted)
+    missing = there < len(wanted) or schedule.goes_on()
     views = Views(folder, plan.config)
     if not missing:
         progress.print_line(f"study {folder.name!r} is complete: {len(wanted)} trials; nothing to train")
