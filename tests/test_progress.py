@@ -43,3 +43,16 @@ def test_the_table_says_units_directions_and_what_is_waited_for() -> None:
     display.add(TRIALS[5], "completed", 60.0)
     after = drawn()
     assert "starting" not in after and "70.000" in after and "60.000" not in after, "the best is the highest"
+
+
+def test_a_budget_in_time_is_shown_in_the_place_of_a_number_that_nobody_knows() -> None:
+    said = io.StringIO()
+    display = ProgressDisplay(TRIALS[:2], DIRECTIONS, UNITS, said)
+    display.count_time(lambda: "0.1 of 0.2 h")
+    with display:
+        display.add(TRIALS[0], "completed", 9.5)
+        assert said.getvalue() == "1, best 9.500 nats per frame, lower is better; 0.1 of 0.2 h\n"
+        again = TrialId("music", "V", 0, "confirmation", 1)
+        display.expect("confirmation", [again])
+        display.add(again, "completed", 9.0)
+    assert said.getvalue().splitlines()[-1] == "2, best 9.000 nats per frame, lower is better; 0.1 of 0.2 h"

@@ -27,6 +27,7 @@ class StudyOptions(TypedDict, total=False):
     tasks: Names
     tasks_from: str | Path | Sequence[str | Path]
     trials: int
+    hours: float
     reference: str
     controls: int
     confirm: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import sys
@@ -15,7 +16,7 @@ from ablate.definitions.scores import SCORES
 from ablate.definitions.task import TASKS, Task, TaskFromData
 from ablate.definitions.variant import VARIANTS, Variant
 from ablate.errors import UserError
-from ablate.execution.estimate import MEASURED_VARIANT, estimate_seconds
+from ablate.execution.estimate import MEASURED_VARIANT, estimate_indices, estimate_seconds
 from ablate.plan.config import Config
 from ablate.plan.confirmation import most_confirmation_trials, replicates
 from ablate.plan.dotted_names import flat
@@ -25,8 +26,8 @@ from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
 from ablate.plan.tasks import known_tasks, made_from_data
 
-ASSUMED_CORRELATION = 0.75  # of two variants' scores at the same draw: 0.73 to 0.78 in the example study
 SHOWN_DRAWS = 20
+MOST_PLANNED = 100_000  # trials of a dry run whose number follows from its hours
 
 
 def listing() -> str:
@@ -224,7 +225,7 @@ def _matched_sizes(plan: StudyPlan, trials: list[TrialId]) -> list[str]:
 
 def _budget(plan: StudyPlan) -> str:
     """Which difference the planned trials find, and how many smaller ones need."""
-    from ablate.statistics.planning import detectable_difference, trials_needed  # slow to import
+    from ablate.statistics.planning import ASSUMED_CORRELATION, detectable_difference, trials_needed  # slow to import
 
     comparisons, n, paired = len(plan.variants) - 1, plan.config.trials, plan.config.paired
     if comparisons < 1:
@@ -263,6 +264,19 @@ def _own_settings(plan: StudyPlan) -> dict[str, str]:
         if own:
             found[task.name] = ", ".join(f"{key} {_plain(value)}" for key, value in own.items())
     return found
+
+
+def dry_run_of_hours(plan: StudyPlan) -> str:
+    """The plan with about as many indices as its hours allow, which is measured for it."""
+    config, allowed = plan.config, estimate_indices(plan)
+    indices = min(allowed, config.trials or allowed)
+    workers = f"{config.workers} worker{'s' if config.workers > 1 else ''}"
+    words = f"hours: {config.hours:.3g} on {workers} allow about {allowed:,} ind{'ices' if allowed != 1 else 'ex'}"
+    if not allowed:
+        return f"{words}: not one of all {len(plan.trials(1))} trials that would be compared, if none stops early"
+    shown = dataclasses.replace(config, trials=min(indices, max(1, MOST_PLANNED // len(plan.trials(1)))))
+    planned = dry_run(dataclasses.replace(plan, config=shown))
+    return f"{words}, and more where trials stop early\n\n{planned}"
 
 
 def time_estimate(plan: StudyPlan) -> str:

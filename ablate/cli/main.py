@@ -72,6 +72,10 @@ def make_parser() -> argparse.ArgumentParser:
     study.add_argument("--tasks-from", action="append", metavar="FILE", help="a Python file with your own tasks")
     study.add_argument("--trials", type=int, metavar="N", help="trials per task and variant, in total")
     study.add_argument(
+        "--hours", type=float, metavar="H", help="of training, instead of a number of trials: as many as these allow"
+    )
+    study.add_argument("--minutes", type=float, metavar="M", help="the same in minutes")
+    study.add_argument(
         "--preset", metavar="NAME", help="'default' (ten minutes), 'paper' (Greff's), 'smoke' (a minute)"
     )
     study.add_argument("--config", type=Path, metavar="FILE", help="a TOML file; the command line goes over it")
@@ -155,6 +159,7 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         raise UserError("--fresh trains everything anew; leave out --redo")
     if "data" in given:
         given["data"] = _data(given["data"])
+    _take_hours(given)
     config = load_config(file, given)
     if modes["list"] or modes["describe"]:
         from ablate.cli import describe as catalogue
@@ -180,6 +185,9 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
             from ablate.data.load import read_sizes
 
             plan = read_sizes(plan)
+        if config.hours:
+            print(catalogue.dry_run_of_hours(plan))
+            return 0
         print(catalogue.dry_run(plan), flush=True)
         print(catalogue.time_estimate(plan))
         return 0
@@ -261,6 +269,17 @@ def _data(words: list[str]) -> dict[str, str]:
             raise UserError(f"--data {task} is given twice, {paths[task]} and {path}; a study has one copy of each")
         paths[task] = path
     return paths
+
+
+def _take_hours(given: dict[str, Any]) -> None:
+    """`--hours H`, or `--minutes M` in its place."""
+    for option in ("hours", "minutes"):
+        if given.get(option, 1) <= 0:
+            raise UserError(f"--{option} is {given[option]:g}; it must be above 0")
+    if "minutes" in given:
+        if "hours" in given:
+            raise UserError("--hours and --minutes are the same budget; give one of them")
+        given["hours"] = given.pop("minutes") / 60
 
 
 def _resume_command(words: list[str]) -> str:

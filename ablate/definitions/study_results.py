@@ -115,6 +115,9 @@ class StudyResults:
     # Search trials trained again with everything but the hyperparameters drawn anew: the columns of `trials`, and
     # purpose ("control" or "confirmation") and replicate (from 1).
     replicates: pd.DataFrame = field(default_factory=_no_rows)
+    # Where hours cut the study short, by task the trials and replicates beyond its last whole index: they stand in the
+    # study's tables, and not in these.
+    not_compared: Mapping[str, int] = field(default_factory=dict)
     command: str = ""  # what made the study
     configuration: Mapping[str, Any] = field(default_factory=dict)  # nested
     environment: Mapping[str, str] = field(default_factory=dict)  # versions, machine, cores, backend

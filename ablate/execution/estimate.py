@@ -24,6 +24,8 @@ MEASURED_VARIANT = "V"
 FRAMES = 2_000  # of the training data, and of the validation data, that are timed
 TRIALS = 2_000  # at most so many are looked at; they stand for all
 
+LOOKED_AT = 50  # indices that stand for all where their number follows from the time
+
 UNCOMPILED = 30  # what PyTorch takes step by step, in kernels; as measured, from 10 to 100
 
 Costs = list[tuple[int, float]]  # hidden size, seconds of a trial in which all epochs are run
@@ -39,16 +41,35 @@ def estimate_seconds(plan: StudyPlan) -> tuple[float, dict[str, Costs]]:
     Raises:
         UserError: the data cannot be read, or the process died.
     """
+    sizes, costs = _measured(plan)
+    return total_seconds(plan, sizes, costs), costs
+
+
+def estimate_indices(plan: StudyPlan) -> int:
+    """How many indices, of all tasks and variants, the hours of a plan allow beside its confirmation.
+
+    Raises:
+        UserError: as `estimate_seconds`.
+    """
+    config = replace(plan.config, trials=LOOKED_AT)
+    plan = replace(plan, config=config)
+    sizes, costs = _measured(plan)
+    search = total_seconds(replace(plan, config=replace(config, confirm=0)), sizes, costs)
+    confirmation = total_seconds(plan, sizes, costs) - search
+    left = 3600 * config.hours * config.workers - confirmation
+    return max(0, int(left / (search / LOOKED_AT)))
+
+
+def _measured(plan: StudyPlan) -> tuple[dict[str, int], dict[str, Costs]]:
     try:
         with process_pool(1) as pool:
             with processes_start():
                 measured = pool.submit(_measure, plan.config)
-            sizes, costs = measured.result()
+            return measured.result()
     except UserError:
         raise
     except Exception as error:
         raise UserError(f"the time cannot be measured: {type(error).__name__}: {error}") from None
-    return total_seconds(plan, sizes, costs), costs
 
 
 def total_seconds(plan: StudyPlan, sizes: dict[str, int], costs: dict[str, Costs]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
@@ -24,13 +24,23 @@ class TrialResult:
     traceback: str = ""  # of a failed trial
 
 
+def never() -> bool:
+    """What is enough where all trials are wanted."""
+    return False
+
+
 class Executor(Protocol):
     """Runs trials of one plan. `ablate.testing.executors` holds the tests that every executor passes."""
 
-    def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
+    def run(self, trials: Sequence[TrialId], enough: Callable[[], bool] = never) -> Iterator[TrialResult]:
         """Run the trials and give each one's result once, in any order. It may be called again when all have ended.
 
         A trial that raises an exception, or whose process dies, comes back as failed; the others go on.
+
+        Args:
+            trials: they are begun in this order.
+            enough: asked before each trial is given out. Once it says so no other is; those that have been given out
+                end and come back.
 
         Raises:
             UserError: no trial can be run at all.

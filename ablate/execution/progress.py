@@ -41,10 +41,14 @@ class _TrialCounts:
 
     def table_cells(self) -> list[str]:
         best = "" if self.best is None else f"{self.best:.3f}"
-        return [f"{self.done}/{self.total}", str(self.failed or ""), str(self.diverged or ""), best]
+        return [self.number(), str(self.failed or ""), str(self.diverged or ""), best]
+
+    def number(self) -> str:
+        """Those done of all, where it is known how many these are."""
+        return f"{self.done}/{self.total}" if self.total else f"{self.done}"
 
     def summary(self) -> str:
-        parts = [f"{self.done}/{self.total}"]
+        parts = [self.number()]
         parts += [f"{count} {what}" for count, what in ((self.failed, "failed"), (self.diverged, "diverged")) if count]
         return ", ".join(parts + ([f"best {self.best:.3f}"] if self.best is not None else []))
 
@@ -75,6 +79,7 @@ class ProgressDisplay:
         self._live: Live | None = None
         self._first_end = self._last_line = time.monotonic()
         self._ran = 0
+        self._spent: Callable[[], str] | None = None  # of a budget in time
 
     def __enter__(self) -> ProgressDisplay:
         if self._console.is_terminal or (self._console.is_jupyter and find_spec("ipywidgets")):
@@ -119,7 +124,14 @@ class ProgressDisplay:
         """Count these in the place of those of this purpose that were given before, of which none has ended yet."""
         others = {place: count for place, count in self._counts.items() if place[2] != purpose}
         self._counts = others | self._rows_of(trials)  # at once, since the display reads it from a thread of its own
-        self._all.total = sum(count.total for count in self._counts.values())
+        if not self._spent:
+            self._all.total = sum(count.total for count in self._counts.values())
+
+    def count_time(self, spent: Callable[[], str]) -> None:
+        """Show what is spent of a budget in time, in words, in the place of numbers of trials that nobody knows yet."""
+        self._spent, self._all.total = spent, 0
+        for count in self._counts.values():
+            count.total = 0
 
     def add_earlier(self, trial: TrialId, state: str, validation: float | None) -> None:
         """Count a trial that an earlier run of the command has finished."""
@@ -138,6 +150,8 @@ class ProgressDisplay:
             self._line()
 
     def _left(self) -> str:
+        if self._spent:
+            return self._spent()
         remaining = self._all.total - self._all.done
         if not remaining or self._ran < FEWEST:
             return ""

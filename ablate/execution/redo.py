@@ -71,6 +71,8 @@ def _told(folder: StudyFolder, plan: StudyPlan, variants: list[str]) -> str:
     tasks = [trial.task for trial in dropped]
     counts = ", ".join(f"{tasks.count(task)} of {task}" for task in dict.fromkeys(tasks))
     planned = set(plan.trials())  # confirmations are not in it: they follow from the search
-    others = sum(trial.purpose != "confirmation" and trial not in planned for trial in dropped)
+    others = (
+        0 if plan.config.hours else sum(trial.purpose != "confirmation" and trial not in planned for trial in dropped)
+    )
     rest = f"; {len(dropped) - others} of them are in this command" if others else ""
     return f"redo {','.join(variants)}: drops {len(dropped)} trials{f' ({counts})' if counts else ''}{rest}"

@@ -18,9 +18,11 @@ from ablate.execution.executor import check_executor_name, make_executor
 from ablate.execution.processes import prepare_environment, process_context, stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
 from ablate.execution.redo import check_redo, drop_trials, pending
+from ablate.execution.schedule import Schedule
 from ablate.execution.spread import Tell, in_processes
+from ablate.execution.time_budget import TimeBudget
 from ablate.plan.config import Config
-from ablate.plan.confirmation import confirmation_trials, most_confirmation_trials
+from ablate.plan.confirmation import most_confirmation_trials
 from ablate.plan.numerics import NUMERICS_VERSION
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
@@ -28,13 +30,11 @@ from ablate.plan.tasks import made_from_data
 from ablate.storage.folder import StudyFolder
 from ablate.storage.metadata import merge_metadata, study_metadata
 from ablate.storage.results import load_results
-from ablate.storage.tables import trial_id
 from ablate.storage.views import REPORT, Views
 from ablate.trackers.background import BackgroundTrackers
-from ablate.trackers.tracker import Row, tracker_names
+from ablate.trackers.tracker import tracker_names
 
 MIN_POINTS = 50  # trials a variant, below which slow analyses have little to say and take longer than is expected
-ENDED = ("completed", "diverged")  # results; a failed trial is run again by the next command
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -60,7 +60,8 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
     reference = folder.reference if folder.exists and not fresh and not plan.config.reference else plan.reference
     plan = replace(plan, config=replace(plan.config, reference=reference))
     config = plan.config
-    expected = [*plan.trials(), *most_confirmation_trials(plan)]
+    TimeBudget(plan).check()
+    expected = [*plan.trials(1 if config.hours else None), *most_confirmation_trials(plan)]
     directions, units = ({task.name: getattr(task, key) for task in plan.tasks} for key in ("direction", "unit"))
     progress = ProgressDisplay(expected, directions, units)
     if folder.exists and not fresh:
@@ -141,19 +142,24 @@ def _finish(
             f"the reference {plan.reference} is not among the variants, so that nothing is compared: "
             "add it to --variants, or name another by --reference"
         )
-    wanted, ended = _wanted(plan, folder), _ended(folder)
-    missing = [trial for trial in wanted if trial not in ended]
+    schedule = Schedule(plan, folder)
+    wanted, ended = schedule.wanted(), schedule.ended()
+    there = sum(trial in ended for trial in wanted)
+    missing = there < len(wanted) or schedule.goes_on()
     views = Views(folder, plan.config)
     if not missing:
         progress.print_line(f"study {folder.name!r} is complete: {len(wanted)} trials; nothing to train")
+        if plan.config.hours:
+            progress.print_line(schedule.told())
         if views.are_current([REPORT, *tracker_names()]) and not full:
             progress.print_line(f"report: {folder.report_file}")
             return 0
     for maker in made_from_data():
         for note in datasets[maker.name].notes if maker.name in datasets else ():
             progress.print_line(f"{maker.name}: {note}")
-    if 0 < len(missing) < len(wanted):
-        progress.print_line(f"{len(wanted) - len(missing)} of {len(wanted)} trials are there already")
+    if missing and there:
+        number = f"{there}" if plan.config.hours else f"{there} of {len(wanted)}"
+        progress.print_line(f"{number} trials are there already")
     if missing:
         if _executor_name(plan, progress) != "serial":
             process_context()  # its server imports what workers need
@@ -162,15 +168,17 @@ def _finish(
     try:
         trackers.repair(folder.tables.rows())
         if missing:
-            _run(plan, folder, progress, trackers)
-        slow = full or plan.config.trials >= MIN_POINTS
+            _run(plan, folder, schedule, progress, trackers)
+            if plan.config.hours:
+                progress.print_line(schedule.told())
+        slow = full or schedule.indices() >= MIN_POINTS
         report = report_study(folder, plan.config.workers, progress.step, full=slow)
         views.mark(trackers.close(report.parent))
     except KeyboardInterrupt:
         trackers.interrupt()
         raise
     progress.print_line(f"report: {report}")
-    return len(set(_wanted(plan, folder)) - set(_ended(folder)))
+    return len(set(schedule.wanted()) - set(schedule.ended()))
 
 
 def rebuild(folder: StudyFolder, config: Config, full: bool = False) -> None:
@@ -238,43 +246,30 @@ def report_study(folder: StudyFolder, workers: int, tell: Tell, full: bool = Fal
     return page
 
 
-def _wanted(plan: StudyPlan, folder: StudyFolder) -> list[TrialId]:
-    """The plan's trials, in its order, with those that confirm where a task's search has ended."""
-    return [*plan.trials(), *_confirmations(plan, folder)]
-
-
-def _confirmations(plan: StudyPlan, folder: StudyFolder) -> list[TrialId]:
-    return confirmation_trials(plan, [row for row in folder.tables.trial_rows() if not row["replicate"]])
-
-
-def _ended(folder: StudyFolder) -> dict[TrialId, Row]:
-    """The trials that need not be run again, with their rows."""
-    return {trial_id(row): row for row in folder.tables.trial_rows() if row["state"] in ENDED}
-
-
-def _run(plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, trackers: BackgroundTrackers) -> None:
+def _run(
+    plan: StudyPlan, folder: StudyFolder, schedule: Schedule, progress: ProgressDisplay, trackers: BackgroundTrackers
+) -> None:
     """Run what is missing of the search and its controls, then of the confirmation; keep each trial as it ends."""
     name = _executor_name(plan, progress)
     executor = make_executor(name, plan)
+    if plan.config.hours:
+        progress.count_time(lambda: str(schedule.budget))
     # The report is imported while others train.
     threading.Thread(target=import_module, args=("ablate.report",), daemon=True).start()
     try:
         with progress, stop_signals_as_interrupts() as stopped:
             workers = plan.config.workers if name == "local" else 1
             progress.wait_for(f"starting {workers} workers" if workers > 1 else "starting")
-            for purpose in ("search", "confirmation"):
-                if purpose == "search":
-                    trials = plan.trials()
-                else:
-                    trials = _confirmations(plan, folder)
-                    progress.expect(purpose, trials)
-                ended = _ended(folder)
-                for trial in filter(ended.__contains__, trials):
-                    progress.add_earlier(trial, ended[trial]["state"], ended[trial]["validation"])
-                for result in executor.run([trial for trial in trials if trial not in ended]):
+            for batch in schedule.batches():
+                if batch.purpose == "confirmation":
+                    progress.expect(batch.purpose, batch.trials)
+                for trial in filter(batch.ended.__contains__, batch.trials):
+                    progress.add_earlier(trial, batch.ended[trial]["state"], batch.ended[trial]["validation"])
+                for result in executor.run(batch.missing, batch.enough):
                     folder.tables.add(result.row, result.curve, result.sample)
                     if result.traceback:
                         folder.write_failure(str(result.trial), result.traceback)
+                    schedule.budget.add(result.row)
                     progress.add(result.trial, result.row["state"], result.row["validation"])
                     trackers.add(result.row, result.curve)
                     if stopped():  # the exception has been lost in code that lets none out

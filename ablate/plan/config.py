@@ -30,7 +30,8 @@ class Config:
     variants_from: tuple[str, ...] = ()  # Python files that register the user's own
     tasks: tuple[str, ...] = ("default",)  # names and groups
     tasks_from: tuple[str, ...] = ()  # Python files that register the user's own
-    trials: int = 200  # per task and variant, in total
+    trials: int = 200  # per task and variant, in total; 0: as many as `hours` allow
+    hours: float = 0.0  # of training on all workers, for all that the study has; 0: no limit
     reference: str = ""  # the variant that all others are compared with; the study's, V in a new one, if empty
     controls: int = 0  # replicates of the reference at every index, as negative controls
     confirm: int = (
@@ -60,7 +61,8 @@ class Config:
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by task: of its data, or in training's place
 
     def __post_init__(self) -> None:
-        require("trials", self.trials, self.trials >= 1, "at least 1")
+        require("hours", self.hours, self.hours >= 0, "above 0 (0: no limit)")
+        require("trials", self.trials, self.trials >= (0 if self.hours else 1), "at least 1")
         require("controls", self.controls, self.controls >= 0, "at least 0")
         require("confirm", self.confirm, self.confirm >= 0, "at least 0")
         require("match", repr(self.match), self.match in MATCHES, " or ".join(map(repr, MATCHES)))

@@ -75,6 +75,8 @@ def _config_of(
         _merge(merged, layer, place)
     if "tasks" not in merged and (own := [name for name in merged.get("data", {}) if name in TASKS_FROM_DATA]):
         merged["tasks"] = tuple(own)  # who brings data of a task of their own means that task
+    if merged.get("hours") and not any("trials" in layer for layer in (from_file, options)):
+        merged["trials"] = 0  # a preset's number is no limit
     training = TrainingConfig(**merged.pop("training", {}))
     searched = SEARCHED_INITIALISATION if training.initialisation == SEARCHED else ()
     search = {**GREFF_SEARCH_SPACE, **{name: TRAINING_AXES[name] for name in searched}, **merged.pop("search", {})}

@@ -45,13 +45,14 @@ def confirmation_trials(plan: StudyPlan, rows: Iterable[Mapping[str, Any]]) -> l
     """The replicates that confirm, one of each variant after the other; none of a task whose search has not ended.
 
     Args:
-        rows: the search's trials in the study's tables; also those that earlier commands have asked for.
+        rows: the search's trials in the study's tables; also those that earlier commands have asked for. In a study
+            with hours those of whole indices, whose search has ended by that.
     """
     counts = replicates(plan)
     by_place: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
     for row in rows:
         by_place.setdefault((row["task"], row["variant"]), {})[row["index"]] = row
-    planned = range(plan.config.trials)
+    planned = range(0 if plan.config.hours else plan.config.trials)
     trials: list[TrialId] = []
     for task in plan.tasks:
         found = {variant.name: by_place.get((task.name, variant.name), {}) for variant in plan.variants}

@@ -54,12 +54,16 @@ class StudyPlan:
     def has_reference(self) -> bool:
         return any(variant.name == self.reference for variant in self.variants)
 
-    def trials(self) -> list[TrialId]:
-        """The trials of the search and its controls, index by index, so that a study cut short is a fair comparison."""
+    def trials(self, indices: int | None = None) -> list[TrialId]:
+        """The trials of the search and its controls, index by index, so that a study cut short is a fair comparison.
+
+        Args:
+            indices: how many; the configuration's number if None, which is 0 where time alone is the limit.
+        """
         controls = range(1, self.config.controls + 1 if self.has_reference else 1)
         return [
             trial
-            for index in range(self.config.trials)
+            for index in range(self.config.trials if indices is None else indices)
             for task in self.tasks
             for trial in (
                 *(TrialId(task.name, variant.name, index) for variant in self.variants),

@@ -25,7 +25,7 @@ def caveats(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[s
         "hyperparameters are drawn from these ranges, not whether it is the better cell once tuned. That is asked of "
         "best settings trained anew, and of the tenth that validation chose of 100 trials or more."
     ]
-    found += _promises(tables) + _controls(results, tables) + _budget(tables) + _search(tables)
+    found += _cut_by_hours(results) + _promises(tables) + _controls(results, tables) + _budget(tables) + _search(tables)
     if any(row["n"] < MIN_TRIALS for row in records(where(tables["boxes"], set="all"))):
         found.append(f"No verdict is given for fewer than {MIN_TRIALS} scored trials a variant; Greff et al. ran 200.")
     sizes = [row["n"] for row in records(where(tables["boxes"], set="all"))]
@@ -48,6 +48,18 @@ def caveats(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[s
     else:
         found.append("Sizes are not matched: variants differ in their numbers of parameters (grey bars).")
     return found
+
+
+def _cut_by_hours(results: StudyResults) -> list[str]:
+    """The trials that are compared by nothing, since time ended in the middle of their index."""
+    if not (beyond := results.not_compared):
+        return []
+    counts = ", ".join(f"{count:,} on {task}" for task, count in beyond.items())
+    return [
+        "The study is cut where its hours ended. Compared are the indices that have ended for every variant and "
+        f"control of a task; beyond the last of them stand trials that are not compared: {counts}. They are in "
+        "trials.csv and replicates.csv, and more hours go on from there."
+    ]
 
 
 def _promises(tables: Mapping[str, pd.DataFrame]) -> list[str]:

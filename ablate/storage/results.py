@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ablate.definitions.study_results import StudyResults, TaskMetadata, VariantMetadata
+from ablate.definitions.whole_indices import only_whole_indices, whole_indices
 from ablate.kept import Compute, Kept
 from ablate.storage.folder import StudyFolder
 
 
 def load_results(folder: StudyFolder, compute: Compute | None = None) -> StudyResults:
-    """What a study's tables and metadata hold, whichever version wrote them.
+    """What a study's tables and metadata hold, whichever version wrote them; in one with hours, of whole indices alone.
 
     Args:
         compute: computes for slow analyses what is not kept; if None, they have what is kept.
@@ -18,7 +19,7 @@ def load_results(folder: StudyFolder, compute: Compute | None = None) -> StudyRe
     """
     folder.check_tables()
     metadata, tables = folder.metadata(), folder.tables
-    return StudyResults(
+    results = StudyResults(
         name=folder.name,
         trials=tables.trials(),
         curves=tables.curves(),
@@ -32,4 +33,18 @@ def load_results(folder: StudyFolder, compute: Compute | None = None) -> StudyRe
         configuration=metadata.get("configuration", {}),
         environment=metadata.get("environment", {}),
         kept=Kept(folder.kept, compute),
+    )
+    return only_whole_indices(results) if results.configuration.get("hours") else results
+
+
+def whole_indices_of(folder: StudyFolder) -> dict[str, int]:
+    """By task, how many indices of a study have ended for all of its variants and controls, see `whole_indices`."""
+    metadata = folder.metadata()
+    return whole_indices(
+        folder.tables.trials(),
+        folder.tables.replicates(),
+        list(metadata.get("tasks", {})),
+        list(metadata.get("variants", {})),
+        folder.reference,
+        int(metadata.get("configuration", {}).get("controls", 0)),
     )

@@ -42,6 +42,8 @@ def check_executor(make_executor: Callable[[StudyPlan], Executor]) -> None:
             "some of a study's trials give other results than all of them, or a second call other ones than the first"
         )
 
+    _check_enough(make_executor(plan), trials, expected)
+
     broken = dataclasses.replace(plan, backends={**plan.backends, "SRN": "no such backend"})
     results = {result.trial: result for result in make_executor(broken).run(trials)}
     for trial in trials:
@@ -59,6 +61,28 @@ def check_executor(make_executor: Callable[[StudyPlan], Executor]) -> None:
     next(iter(results_before_stop))
     executor.stop()
     executor.stop()  # twice is as good as once
+
+
+def _check_enough(executor: Executor, trials: list[TrialId], expected: dict[TrialId, Any]) -> None:
+    """What has been given out when it is enough comes back, nothing else does, and the executor can run again."""
+    allowed, asked = 2, 0
+
+    def enough() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > allowed
+
+    assert not list(executor.run(trials, lambda: True)), "it was enough from the start, but trials were given out"
+    found = {result.trial: _numbers(result) for result in executor.run(trials, enough)}
+    assert asked > allowed, f"of {len(trials)} trials, was asked {asked} times whether it is enough"
+    assert len(found) <= allowed, f"{len(found)} trials were given out, {allowed} of them before it was enough"
+    assert found == {trial: expected[trial] for trial in trials[: len(found)]}, (
+        "trials that ran when it was enough give other results, or others than the first were begun"
+    )
+    rest = trials[len(found) :]
+    assert _collect(executor, rest) == {trial: expected[trial] for trial in rest}, (
+        "after it was enough, another call gives other results"
+    )
 
 
 def example_plan(jobs: int = 2) -> StudyPlan:

@@ -6,13 +6,13 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from ablate.errors import UserError
-from ablate.execution.executor import TrialResult
+from ablate.execution.executor import TrialResult, never
 from ablate.execution.processes import process_context, processes_start
 from ablate.execution.time_limit import SHORTEST, TimeLimit
 from ablate.execution.trial_runner import failed_trial
@@ -46,7 +46,7 @@ class LocalExecutor:
         self._workers: list[_Worker] = []
         self._limit = TimeLimit(plan)
 
-    def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
+    def run(self, trials: Sequence[TrialId], enough: Callable[[], bool] = never) -> Iterator[TrialResult]:
         """As `Executor.run`. A trial whose worker dies is failed, and a new worker takes the place of the dead one.
 
         One that takes longer than its limit is tried once more, and then failed.
@@ -54,7 +54,7 @@ class LocalExecutor:
         Raises:
             UserError: workers cannot start; their output is above.
         """
-        waiting, tried, killed = deque(trials), set[TrialId](), 0
+        waiting, tried, killed = deque[TrialId]() if enough() else deque(trials), set[TrialId](), 0
         self._workers = [self._start() for _ in range(min(self._size, len(waiting)))]
         while self._workers:
             by_connection = {worker.connection: worker for worker in self._workers}
@@ -78,7 +78,7 @@ class LocalExecutor:
                         tried.add(lost)
                         waiting.appendleft(lost)
                         lost = None
-                    if waiting:
+                    if waiting and not enough():
                         self._workers.append(self._start())
                     if lost is not None:
                         yield failed_trial(self._plan, lost, _reason(worker))
@@ -87,7 +87,7 @@ class LocalExecutor:
                     worker.trials.popleft()
                     self._limit.learn(result)
                 worker.ready, worker.since, killed = True, time.monotonic(), 0
-                self._send_trials(worker, waiting)
+                self._send_trials(worker, waiting, enough)
                 if not worker.trials:
                     self._workers.remove(worker)
                 if result is not None:
@@ -101,14 +101,17 @@ class LocalExecutor:
                 worker.limit = limit
                 worker.process.kill()  # also one that has been stopped
 
-    def _send_trials(self, worker: _Worker, waiting: deque[TrialId]) -> None:
+    def _send_trials(self, worker: _Worker, waiting: deque[TrialId], enough: Callable[[], bool]) -> None:
         """Give a worker its next trial, and one ahead as long as there are enough for all; or let it go."""
         try:
-            if not worker.trials and not waiting:
-                worker.connection.send(None)
             while waiting and len(worker.trials) < (PREFETCHED if len(waiting) >= len(self._workers) else 1):
+                if enough():
+                    waiting.clear()
+                    break
                 worker.trials.append(waiting.popleft())
                 worker.connection.send(worker.trials[-1])
+            if not worker.trials:
+                worker.connection.send(None)
         except OSError:
             pass  # it has died; the end of its connection says so next
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from ablate.execution.executor import TrialResult
+from ablate.execution.executor import TrialResult, never
 from ablate.execution.processes import torch_configured
 from ablate.execution.trial_runner import TrialRunner
 from ablate.plan.random_streams import TrialId
@@ -18,11 +18,11 @@ class SerialExecutor:
         self._runner = TrialRunner(plan)
         self._stopped = False
 
-    def run(self, trials: Sequence[TrialId]) -> Iterator[TrialResult]:
+    def run(self, trials: Sequence[TrialId], enough: Callable[[], bool] = never) -> Iterator[TrialResult]:
         """As `Executor.run`; each trial is run when its result is asked for."""
         self._stopped = False
         for trial in trials:
-            if self._stopped:
+            if self._stopped or enough():
                 return
             with torch_configured():
                 result = self._runner.run(trial)
