@@ -6,14 +6,16 @@ import math
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablate.storage.folder import sqlite_address
+from ablate.storage.folder import StudyFolder, sqlite_address
 from ablate.trackers.mlflow_database import prepare_database
 from ablate.trackers.mlflow_runs import ClientRunWriter, DatabaseRunWriter, EndedRun
+from ablate.trackers.mlflow_tracker import MlflowTracker
 
 from mlflow import MlflowClient  # isort: skip  (settings go first)
 from mlflow.entities import Dataset, DatasetInput, Metric, Param  # isort: skip
@@ -94,3 +96,72 @@ def test_a_run_that_cannot_be_written_whole_leaves_nothing(store: tuple[MlflowCl
     with pytest.raises(Exception, match="UNIQUE"):
         DatabaseRunWriter(client, experiment, sqlite_address(file)).write(run)
     assert len(client.search_runs([experiment], max_results=1000)) == before
+
+
+class Killed(BaseException):
+    """Nothing more is done."""
+
+
+class Dying:
+    """An MLflow client, or a writer of runs, that does so many things and no more."""
+
+    def __init__(self, inner: Any, left: list[int]) -> None:
+        self._inner, self._left = inner, left
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if not name.startswith(("create", "log", "set", "delete", "write")):
+            return found
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            if not self._left[0]:
+                raise Killed
+            self._left[0] -= 1
+            return found(*arguments, **options)
+
+        return call
+
+
+def test_whatever_step_was_the_last_the_next_start_makes_all_runs_whole(
+    study: Path, store: tuple[MlflowClient, str, Path]
+) -> None:
+    client, _, file = store
+    folder = StudyFolder(study / "results", "s")
+    rows = folder.tables.rows()
+
+    def write(experiment: str, steps: int) -> int:
+        left = [steps]
+        writer = DatabaseRunWriter(client, experiment, sqlite_address(file))
+        tracker = MlflowTracker(
+            Dying(client, left), experiment, folder.metadata(), writer=Dying(writer, left)  # type: ignore[arg-type]
+        )  # fmt: skip
+        tracker.repair(rows)
+        tracker.close(folder.report_file.parent)
+        return steps - left[0]
+
+    def held(experiment: str) -> list[Any]:
+        runs = client.search_runs([experiment], max_results=1000)
+        return sorted(
+            (
+                run.info.run_name,
+                run.info.status,
+                sorted(run.data.params.items()),
+                sorted(run.data.metrics.items()),
+                sorted((key, text) for key, text in run.data.tags.items() if key != "mlflow.parentRunId"),
+                len(run.inputs.dataset_inputs),
+            )
+            for run in runs
+        )
+
+    whole = client.create_experiment("whole", artifact_location=(file.parent / "whole").as_uri())
+    steps = write(whole, 1000)
+    assert {status for _, status, *_ in held(whole)} == {"FINISHED"}
+    assert all(data == (name != "study whole") for name, *_, data in held(whole))
+    for last in range(steps):
+        place = (file.parent / f"killed{last}").as_uri()
+        experiment = client.create_experiment(f"killed{last}", artifact_location=place)
+        with pytest.raises(Killed):
+            write(experiment, last)
+        write(experiment, 1000)
+        expected = str(held(whole)).replace("whole", f"killed{last}")
+        assert str(held(experiment)) == expected, f"after step {last} of {steps}"

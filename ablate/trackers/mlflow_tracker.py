@@ -74,6 +74,7 @@ class _SummaryRun:
     metrics: dict[str, float]
     tags: dict[str, str]
     status: str = "RUNNING"
+    described: bool = False  # it has its parameters and its data, which come last
 
 
 class MlflowTracker:
@@ -107,7 +108,8 @@ class MlflowTracker:
         self._study: _SummaryRun | None = None
         for run in self._all_runs():
             tags = run.data.tags
-            known = _SummaryRun(run.info.run_id, run.data.metrics, tags, run.info.status)
+            described = bool(run.inputs and run.inputs.dataset_inputs)
+            known = _SummaryRun(run.info.run_id, run.data.metrics, tags, run.info.status, described)
             if "variant" in tags and tags.get(TIMES_REDONE, "0") != self._times_redone(tags["variant"]):
                 self._replaced.append(run.info.run_id)
             elif TRIAL in tags:
@@ -227,12 +229,14 @@ class MlflowTracker:
             about = self._metadata["variants"].get(variant, {})
             tags = {"task": task, "variant": variant, TIMES_REDONE: self._times_redone(variant)}
             tags |= {NOTE: about.get("summary", ""), "source": about.get("source", "")}
-            run = self._create(f"{task} {variant}", {KIND: "variant", **tags})
+            self._parents[task, variant] = self._create(f"{task} {variant}", {KIND: "variant", **tags})
+        run = self._parents[task, variant]
+        if not run.described:  # it is new, or a kill has left it half-made
             settings = {**self._metadata["configuration"]["training"], **self._tasks[task].settings}
             self._client.log_batch(run.run_id, params=[Param(key, str(value)) for key, value in settings.items()])
             self._client.log_inputs(run.run_id, [self._data(task)])
-            self._parents[task, variant] = run
-        return self._parents[task, variant]
+            run.described = True
+        return run
 
     def _create(self, name: str, tags: dict[str, str]) -> _SummaryRun:
         run = self._client.create_run(self._experiment, run_name=name, tags={**SOURCE, **tags})
