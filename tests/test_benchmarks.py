@@ -15,7 +15,7 @@ import torch
 from ablate.cell.trace import Trace
 from ablate.definitions.variant import VARIANTS
 from ablate.training.parameters import Parameters
-from benchmarks import contenders, epoch, step, sweep, training, trial
+from benchmarks import contenders, epoch, instrument, step, sweep, training, trial
 from benchmarks.__main__ import main
 from benchmarks.measure import geometric_mean, interleave
 
@@ -146,3 +146,20 @@ def test_the_figures_of_epochs_and_sweeps_show_their_tables() -> None:
     figure = sweep.plot(pd.DataFrame({"contender": ["a", "b"], "seconds": [8.0, 16.0], "trials_an_hour": [200, 100]}))
     assert sorted(bar.get_width() for bar in figure.axes[0].patches) == [100, 200]
     plt.close(figure)
+
+
+def test_a_short_study_is_measured_by_a_longer_one() -> None:
+    """What it finds of the differences of the long one, what of the large ones, and what it reverses."""
+    columns = ["task", "set", "variant", "role", "effect", "verdict"]
+    same, worse, better = "no significant difference", "worse", "better"
+    long = [("a", 2.0, worse), ("b", 0.4, worse), ("c", -1.5, better), ("d", 0.0, same), ("e", 1.2, worse)]
+    short = [("a", 1.8, worse), ("b", 0.3, same), ("c", -1.1, better), ("d", 0.9, worse), ("e", -0.8, better)]
+    tables = [
+        pd.DataFrame([("music", "all", name, "variant", *rest) for name, *rest in study], columns=columns)
+        for study in (short, long)
+    ]
+    found = instrument.measured(*tables).set_index("question")
+    assert found["of"].tolist() == [4, 3, 3] and found["holds"].tolist() == [2, 2, 1]
+    first = found.iloc[0]
+    assert first["share"] == 0.5 and first["low"] == pytest.approx(0.0676, abs=1e-4)
+    assert first["high"] == pytest.approx(0.9324, abs=1e-4)
