@@ -37,6 +37,7 @@ class StudyOptions(TypedDict, total=False):
     draws: str
     seed: int
     study: str
+    shard: str
     jobs: int
     backend: str
     executor: str

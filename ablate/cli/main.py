@@ -20,7 +20,7 @@ from ablate.credentials import masked
 from ablate.errors import StorageError, UserError
 
 RENAMED_OPTIONS = {"--engine": "--backend"}
-MODES = ("dry_run", "list", "describe", "report_only", "verify", "compare")  # instead of a sweep
+MODES = ("dry_run", "list", "describe", "report_only", "merge", "verify", "compare")  # instead of a sweep
 NAMES_OPTIONS = ("--variants", "--tasks", "--redo")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_STORAGE, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -96,6 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="WHAT",
         help="'parameters': at each draw the hidden size at which a variant has as many as the reference; or 'none'",
     )
+    study.add_argument("--shard", metavar="i/n", help="of the indices every n-th, from the i-th on; see --merge")
     study.add_argument("--seed", type=int, metavar="N", help="the study's seed, which all draws come from")
     study.add_argument(
         "--data",
@@ -133,6 +134,7 @@ def make_parser() -> argparse.ArgumentParser:
     instead.add_argument("--list", action="store_true", help="list variants, tasks and presets")
     instead.add_argument("--describe", metavar="NAME", help="a variant's equations and weights, or a task's data")
     instead.add_argument("--report-only", action="store_true", help="rebuild report and MLflow from a study's tables")
+    instead.add_argument("--merge", action="store_true", help="put a study's shards together, and report it")
     instead.add_argument(
         "--verify", nargs="+", metavar=("STUDY", "N"), help="train N random trials of a study again (5), and compare"
     )
@@ -169,8 +171,8 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
             load_variants(path)
         print(catalogue.describe(modes["describe"], config) if modes["describe"] else catalogue.listing())
         return 0
-    if modes["report_only"]:
-        return _report_only(config, full)
+    if modes["report_only"] or modes["merge"]:
+        return _report_only(config, full, shards=bool(modes["merge"]))
     if modes["verify"] is not None:
         return _verify(config, *modes["verify"])
     if modes["compare"]:
@@ -206,11 +208,11 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     return EXIT_FAILED if failed else 0
 
 
-def _report_only(config: Any, full: bool) -> int:
+def _report_only(config: Any, full: bool, shards: bool) -> int:
     from ablate.execution.sweep import rebuild
     from ablate.storage.folder import StudyFolder
 
-    rebuild(StudyFolder(Path(config.results), config.study_name), config, full)
+    rebuild(StudyFolder(Path(config.results), config.study_name), config, full, shards=shards)
     return 0
 
 

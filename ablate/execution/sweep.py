@@ -19,6 +19,7 @@ from ablate.execution.processes import prepare_environment, process_context, sto
 from ablate.execution.progress import ProgressDisplay
 from ablate.execution.redo import check_redo, drop_trials, pending
 from ablate.execution.schedule import Schedule
+from ablate.execution.shards import folder_of, merge_shards, open_merged, shards_of
 from ablate.execution.spread import Tell, in_processes
 from ablate.execution.time_budget import TimeBudget
 from ablate.plan.config import Config
@@ -55,7 +56,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
             study has been opened.
     """
     prepare_environment()
-    folder = StudyFolder(Path(plan.config.results), plan.config.study_name)
+    folder = folder_of(plan.config)
     # A command that names no reference leaves it as it is.
     reference = folder.reference if folder.exists and not fresh and not plan.config.reference else plan.reference
     plan = replace(plan, config=replace(plan.config, reference=reference))
@@ -109,6 +110,7 @@ def _open_and_finish(
     metadata["configuration"] = folder.config().to_toml()  # also of what earlier commands have asked for
     metadata |= drop_trials(folder, plan, redo, progress.print_line)
     folder.write_metadata(merge_metadata(folder.metadata(), metadata))
+    merge_shards(folder, progress.print_line)
     try:
         return _finish(plan, folder, progress, datasets, full)
     except KeyboardInterrupt as stop:
@@ -151,6 +153,8 @@ def _finish(
         progress.print_line(f"study {folder.name!r} is complete: {len(wanted)} trials; nothing to train")
         if plan.config.hours:
             progress.print_line(schedule.told())
+        if plan.config.shard:
+            return 0
         if views.are_current([REPORT, *tracker_names()]) and not full:
             progress.print_line(f"report: {folder.report_file}")
             return 0
@@ -164,6 +168,10 @@ def _finish(
         if _executor_name(plan, progress) != "serial":
             process_context()  # its server imports what workers need
         plan = replace(plan, backends=keep_backends(choose_backends(plan, progress), folder, progress.print_line))
+    if plan.config.shard:
+        _run(plan, folder, schedule, progress, BackgroundTrackers(folder, plan.config, progress.print_line, names=()))
+        progress.print_line(f"shard {plan.config.shard} is in {folder.path}; --merge puts the shards together")
+        return len(set(schedule.wanted()) - set(schedule.ended()))
     trackers = BackgroundTrackers(folder, plan.config, progress.print_line)
     try:
         trackers.repair(folder.tables.rows())
@@ -181,21 +189,27 @@ def _finish(
     return len(set(schedule.wanted()) - set(schedule.ended()))
 
 
-def rebuild(folder: StudyFolder, config: Config, full: bool = False) -> None:
+def rebuild(folder: StudyFolder, config: Config, full: bool = False, shards: bool = False) -> None:
     """Make the report again from the study's tables, which stay as they are, and repair the trackers.
 
     Args:
         full: compute the slow analyses as well.
+        shards: there must be shards to merge; else they are merged if there are any.
 
     Raises:
-        UserError: there is no such study, or it is being run, or it has no variant of the name of the new reference.
+        UserError: there is no such study, or it is being run, or its shards cannot be put together, or it has no
+            variant of the name of the new reference.
     """
     prepare_environment()
-    if not folder.exists:
+    found = shards_of(folder)
+    if shards and not found:
+        raise UserError(f"study {folder.name!r} in {folder.results.resolve()} has no shards; --shard 1/4 runs one")
+    if not folder.exists and not found:
         raise UserError(folder.missing())
     folder.lock()
     try:
         with storage_errors(folder.path):
+            open_merged(folder)
             _rebuild(folder, config, full)
     finally:
         folder.unlock()
@@ -204,6 +218,7 @@ def rebuild(folder: StudyFolder, config: Config, full: bool = False) -> None:
 def _rebuild(folder: StudyFolder, config: Config, full: bool) -> None:
     """Rebuild a study whose folder this process has locked."""
     folder.tell_from_original(print)
+    merge_shards(folder, print)
     if config.reference:
         folder.write_metadata({**folder.metadata(), "reference": _reference_there(folder, config.reference)})
     # Where the trackers are and which trials MLflow has is this command's; what they show is the study's own.

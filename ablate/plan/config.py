@@ -13,6 +13,7 @@ from ablate.cell.backend import BACKENDS
 from ablate.errors import UserError
 from ablate.plan.matching import MATCHES, NONE
 from ablate.plan.search_space import GREFF_SEARCH_SPACE, Choice, Entry, Range
+from ablate.plan.shard import parse_shard
 from ablate.plan.training_config import TrainingConfig, require
 
 LOG_TRIALS = ("all", "best", "none")
@@ -43,6 +44,7 @@ class Config:
     draws: str = "random"  # of hyperparameters; or "sobol", which fill the space evenly: for importance and pictures
     seed: int = 0  # of the study, which all draws come from
     study: str = ""  # the folder under results/; the preset's name if empty
+    shard: str = ""  # i/n: of the indices every n-th, from the i-th on, into a folder of its own
     jobs: int = 0  # worker processes, one thread each; 0: one a core
     backend: str = "auto"  # "cpu", compiled kernels; "reference"; or "auto", the fastest that runs the variant
     executor: str = "local"  # what runs the trials: worker processes, or `serial`, this process
@@ -70,6 +72,8 @@ class Config:
         require("seed", self.seed, self.seed >= 0, "at least 0")
         require("equivalence_margin", self.equivalence_margin, self.equivalence_margin > 0, "above 0")
         require("trial_timeout", self.trial_timeout, self.trial_timeout >= 0, "at least 0 (0: by the ended trials)")
+        if parse_shard(self.shard) and self.hours:
+            raise UserError("a shard has a number of trials: give it --trials in the place of --hours")
         require("jobs", self.jobs, self.jobs >= 0, "at least 0 (0: one a core)")
         require("log_trials", self.log_trials, self.log_trials in LOG_TRIALS, f"one of {', '.join(LOG_TRIALS)}")
         backends = ("auto", *BACKENDS)

@@ -34,7 +34,7 @@ def replicates(plan: StudyPlan) -> dict[str, int]:
 
     The reference has twice as many, since every comparison rests on it.
     """
-    if not (count := plan.config.confirm):
+    if not (count := plan.config.confirm) or plan.config.shard:  # which does not know what the others find
         return {}
     chosen = {plan.reference, *(variant.name for variant in VARIANTS.select(plan.config.confirm_variants))}
     names = [variant.name for variant in plan.variants if variant.name in chosen]

@@ -16,6 +16,7 @@ from ablate.plan.config import DEFAULT_REFERENCE, Config
 from ablate.plan.matching import NONE, matched_size, network_parameters
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.search_space import Value, sample_hyperparameters
+from ablate.plan.shard import parse_shard
 from ablate.plan.tasks import selected_tasks
 from ablate.plan.training_config import TrainingConfig
 
@@ -57,13 +58,17 @@ class StudyPlan:
     def trials(self, indices: int | None = None) -> list[TrialId]:
         """The trials of the search and its controls, index by index, so that a study cut short is a fair comparison.
 
+        Of a shard those of its indices.
+
         Args:
             indices: how many; the configuration's number if None, which is 0 where time alone is the limit.
         """
         controls = range(1, self.config.controls + 1 if self.has_reference else 1)
+        shard = parse_shard(self.config.shard)
         return [
             trial
             for index in range(self.config.trials if indices is None else indices)
+            if shard is None or index in shard
             for task in self.tasks
             for trial in (
                 *(TrialId(task.name, variant.name, index) for variant in self.variants),

@@ -26,6 +26,7 @@ from ablate.storage.tables import StudyTables
 
 SHOWN = 8  # studies that are named where one is missing
 METADATA_FILE = "metadata.json"
+SHARDS = "shards"  # the folder of a study's shards
 OLD_METADATA_FILE = "facts.json"  # its name in studies of numerics version 1
 
 
@@ -109,7 +110,9 @@ class StudyFolder:
         elif self.exists:
             self.compare(config)
             config = self.config().extended_by(config)
-        elif self.path.exists() and any(not each.name.startswith(".") for each in self.path.iterdir()):
+        elif self.path.exists() and any(
+            not each.name.startswith(".") and each.name != SHARDS for each in self.path.iterdir()
+        ):
             raise UserError(f"{self.path} is not empty and holds no study; give --study another name")
         try:
             self.path.mkdir(parents=True, exist_ok=True)

@@ -26,10 +26,14 @@ class BackgroundTrackers:
     Args:
         config: where their stores are.
         print_line: prints a line.
+        names: of the trackers; all if None.
     """
 
-    def __init__(self, folder: StudyFolder, config: Config, print_line: PrintLine) -> None:
-        self._threads = [_TrackerThread(name, folder, config, print_line) for name in tracker_names()]
+    def __init__(
+        self, folder: StudyFolder, config: Config, print_line: PrintLine, names: Sequence[str] | None = None
+    ) -> None:
+        names = tracker_names() if names is None else names
+        self._threads = [_TrackerThread(name, folder, config, print_line) for name in names]
 
     def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
         """As `Tracker.repair`."""
