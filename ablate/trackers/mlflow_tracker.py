@@ -283,6 +283,6 @@ def _ended_run(row: Row, curve: Curve, tags: dict[str, str], data: DatasetInput)
         when = start + (end - start) * epoch // len(curve)
         pairs = zip(CURVES, scores, strict=True)
         metrics += [Metric(key, float(value), when, epoch) for key, value in pairs if finite(value)]
-    params = [Param(key, repr(row[key])) for key in HYPERPARAMETERS if row[key] is not None]
+    params = [Param(key, repr(row[key])) for key in HYPERPARAMETERS if row.get(key) is not None]
     status = "FAILED" if row["state"] == "failed" else "FINISHED"
     return EndedRun(title, tags, start, end, status, params, metrics, data)
