@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -139,17 +140,18 @@ def _r2(y: Array, predicted: Array) -> float:
     """At most 1; 0 of a constant, and of one that only rounding tells from it."""
     if not len(y) or np.ptp(y) <= ROUNDING * np.abs(y).max():
         return 0.0
-    return 1.0 - float(((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+    mean = math.fsum(y) / len(y)  # exact sums, in which the order of the trials does not show
+    return 1.0 - math.fsum((y - predicted) ** 2) / math.fsum((y - mean) ** 2)
 
 
 def _predicted(make: Callable[[], Surrogate], u: Array, y: Array, seed: int) -> Array:
     """What is predicted of each trial from the other folds, (n,)."""
-    order = np.lexsort((y, *u.T[::-1]))  # the same folds in whatever order the trials come
-    fold = np.empty(len(y), int)
-    fold[order] = np.random.default_rng(seed).permutation(len(y)) % FOLDS
+    order = np.lexsort((y, *u.T[::-1]))  # the same folds, and products in one order, in whatever order the trials come
+    u, y = u[order], y[order]
+    fold = np.random.default_rng(seed).permutation(len(y)) % FOLDS
     predicted = np.empty(len(y))
     for k in range(FOLDS):
-        predicted[fold == k] = make().fit(u[fold != k], y[fold != k]).predict(u[fold == k])
+        predicted[order[fold == k]] = make().fit(u[fold != k], y[fold != k]).predict(u[fold == k])
     return predicted
 
 
