@@ -144,7 +144,7 @@ def test_a_longer_search_confirms_its_new_best_as_well(copied: Path, sweep: Comm
     before = tables(copied)[2]
     assert sweep(*OPTIONS, "--trials", "11").returncode == 0
     trials, _, after = tables(copied)
-    assert set(before.itertuples(index=False)) <= set(after.itertuples(index=False))
+    assert set(before.astype(str).itertuples(index=False)) <= set(after.astype(str).itertuples(index=False))
     changed = 0
     confirmed = after[after["purpose"] == "confirmation"]
     for variant, rows in trials.groupby("variant"):
