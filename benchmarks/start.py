@@ -80,7 +80,7 @@ def ready() -> None:
 
 
 def _plan() -> StudyPlan:
-    return make_plan(load_config(None, {"variants": (VARIANTS,), "preset": "smoke", "tasks": ("music",)}))
+    return make_plan(load_config(None, {"variants": VARIANTS, "preset": "smoke", "tasks": ("music",)}))
 
 
 def _runs() -> tuple[float, float]:
