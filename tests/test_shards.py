@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -39,6 +40,10 @@ def test_shards_give_the_table_of_one_process(sweep: Command, whole: Path, tmp_p
     assert not (study / "trials.csv").exists() and not (study / "report").exists()
     assert "nothing to train" in run(sweep, "--shard", "3/3")
     assert "trials of 2 shards are merged" in run(sweep, "--merge")
+    run(sweep, "--report-only", "--reference", "SRN")
+    run(sweep, "--merge")
+    assert json.loads((study / "metadata.json").read_text())["reference"] == "SRN", "a shard has put its own back"
+    run(sweep, "--report-only", "--reference", "V")
     partly = StudyTables(study).trials()
     assert set(partly["index"]) == {0, 2, 3} and (study / "report" / "index.html").exists()
     run(sweep, "--shard", "2/3")

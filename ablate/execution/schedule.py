@@ -15,9 +15,8 @@ from ablate.plan.study_plan import StudyPlan
 from ablate.statistics.planning import ASSUMED_CORRELATION, detectable_difference
 from ablate.storage.folder import StudyFolder
 from ablate.storage.results import whole_indices_of
-from ablate.storage.tables import trial_id
+from ablate.storage.tables import ENDED, trial_id
 
-ENDED = ("completed", "diverged")  # results; a failed trial is run again by the next command
 BLOCK = 100  # indices that are planned at once where time says how many there are
 
 Row = dict[str, Any]

@@ -6,7 +6,6 @@ needs nothing but its folder: a shared disk, or a copy of the folder brought her
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,10 +19,7 @@ from ablate.plan.random_streams import TrialId
 from ablate.plan.shard import parse_shard
 from ablate.storage.folder import SHARDS, StudyFolder
 from ablate.storage.metadata import merge_metadata
-from ablate.storage.tables import TIME_COLUMNS, trial_id
-
-OF_THE_PLACE = ("id", "place", "copied_ids", "replaced_ids", "command", "configuration", "environment")
-ENDED = ("completed", "diverged")
+from ablate.storage.tables import ENDED, TIME_COLUMNS, trial_id
 
 
 def folder_of(config: Config) -> StudyFolder:
@@ -61,8 +57,7 @@ def open_merged(folder: StudyFolder) -> None:
         return
     config = replace(shards[0].config(), shard="", results=str(folder.results), study=folder.name)
     folder.open(config, fresh=False)
-    kept = {key: value for key, value in shards[0].metadata().items() if key not in ("id", "place", "copied_ids")}
-    folder.write_metadata({**kept, "configuration": folder.config().to_toml()})
+    folder.write_metadata({**shards[0].metadata(), "configuration": folder.config().to_toml()})
 
 
 def merge_shards(folder: StudyFolder, print_line: Callable[[str], None]) -> int:
@@ -75,6 +70,8 @@ def merge_shards(folder: StudyFolder, print_line: Callable[[str], None]) -> int:
             trial; the message says which. Nothing was added.
     """
     shards = shards_of(folder)
+    if not shards:
+        return 0
     there = {trial_id(row): row for row in folder.tables.trial_rows()}
     added: list[tuple[dict[str, Any], Any, str]] = []
     for shard in shards:
@@ -91,9 +88,10 @@ def merge_shards(folder: StudyFolder, print_line: Callable[[str], None]) -> int:
             elif trial not in there or row["state"] in ENDED:
                 added.append((row, curve, samples.get((trial.task, trial.variant, trial.index), "")))
                 there[trial] = row
-    for shard in shards:
-        of_shard = {key: value for key, value in shard.metadata().items() if key not in OF_THE_PLACE}
-        folder.write_metadata(merge_metadata(folder.metadata(), of_shard))
+    metadata = folder.metadata()
+    for shard in shards:  # all else that they say is theirs
+        metadata = merge_metadata(metadata, {key: shard.metadata()[key] for key in ("tasks", "variants")})
+    folder.write_metadata(metadata)
     for row, curve, sample in added:
         folder.tables.add(row, curve, sample)
     if added:
@@ -116,14 +114,10 @@ def _check_same(
     trial: TrialId, row: dict[str, Any], kept: dict[str, Any], shard: StudyFolder, folder: StudyFolder
 ) -> None:
     """Refuse two results for one trial."""
-
-    def same(a: Any, b: Any) -> bool:
-        return a == b or (isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b))
-
     if row["state"] not in ENDED:
         return
     for name in row.keys() - set(TIME_COLUMNS):
-        if not same(row[name], kept.get(name)):
+        if row[name] != kept.get(name):
             raise UserError(
                 f"trial {trial} has two results: {name} is {row[name]} in shard {shard.name}, and {kept.get(name)} in "
                 f"{folder.path}; find out which one is right, and take the other away"

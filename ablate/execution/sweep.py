@@ -165,7 +165,7 @@ def _finish(
         number = f"{there}" if plan.config.hours else f"{there} of {len(wanted)}"
         progress.print_line(f"{number} trials are there already")
     if missing:
-        if _executor_name(plan, progress) != "serial":
+        if plan.config.executor != "serial" and not plan.only_here():
             process_context()  # its server imports what workers need
         plan = replace(plan, backends=keep_backends(choose_backends(plan, progress), folder, progress.print_line))
     if plan.config.shard:

@@ -75,7 +75,8 @@ TRAINING_AXES: dict[str, Range | Choice] = {
     "optimiser": Choice(OPTIMISERS),
 }
 SEARCHED_INITIALISATION = ("init_std", "forget_bias")  # what `initialisation = "searched"` draws
-HYPERPARAMETERS = (*GREFF_SEARCH_SPACE, *TRAINING_AXES)
+_STANDARD: dict[str, Range | Choice] = {**GREFF_SEARCH_SPACE, **TRAINING_AXES}
+HYPERPARAMETERS = tuple(_STANDARD)
 
 # What a value must obey to be trained with: lower bound, upper bound, and in words.
 _VALID = {
@@ -120,7 +121,7 @@ def parse_distribution(name: str, value: Any, default: Entry | None = None) -> E
     Raises:
         UserError: the entry is not of that form, or leads out of what can be trained.
     """
-    standard = default if isinstance(default, Range | Choice) else {**GREFF_SEARCH_SPACE, **TRAINING_AXES}[name]
+    standard = default if isinstance(default, Range | Choice) else _STANDARD[name]
     if isinstance(value, Range | Choice):
         return value
     if isinstance(standard, Choice):
@@ -176,6 +177,6 @@ def _check(name: str, value: float) -> None:
     open_below, open_above = name == "learning_rate", name == "momentum"
     if not (low <= value <= high) or (open_below and value <= low) or (open_above and value >= high):
         raise UserError(f"search.{name} allows {value:g}; a {name.replace('_', ' ')} must be {words}")
-    standard = {**GREFF_SEARCH_SPACE, **TRAINING_AXES}[name]
+    standard = _STANDARD[name]
     if isinstance(standard, Range) and standard.integer and value != round(value):
         raise UserError(f"search.{name} is {value:g}; it must be a whole number")

@@ -96,7 +96,8 @@ REPLICATE_COLUMNS = (
     *TRIAL_COLUMNS[len(_KEY_COLUMNS) :],
 )
 
-FINAL = {"state": ("completed", "diverged")}  # rows that are never followed by another; failed trials are run again
+ENDED = ("completed", "diverged")  # states that are results; failed trials are run again
+FINAL = {"state": ENDED}  # rows that are never followed by another
 
 Curve = list[tuple[int, float, float]]  # epoch, train, validation
 
