@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ablate.storage.folder import StudyFolder
-from ablate.storage.tables import TIME_COLUMNS, StudyTables, trial_id
+from ablate.storage.tables import MACHINE_COLUMNS, StudyTables, trial_id
 from tests.conftest import ROOT
 
 LONGEST = 600  # seconds; nothing here hangs
@@ -72,7 +72,7 @@ def lines(file: Path) -> int:
 def assert_same_study(one: Path, other: Path) -> None:
     for table in ("trials", "curves", "replicates"):
         a, b = (
-            getattr(StudyTables(folder / "s"), table)().drop(columns=TIME_COLUMNS, errors="ignore")
+            getattr(StudyTables(folder / "s"), table)().drop(columns=MACHINE_COLUMNS, errors="ignore")
             for folder in (one, other)
         )
         pd.testing.assert_frame_equal(a, b, check_exact=True)

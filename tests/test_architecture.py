@@ -17,6 +17,7 @@ ROOMS = (
         "__about__",
         "errors",
         "credentials",
+        "machine",
         "cache",
         "files",
         "kept",

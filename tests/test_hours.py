@@ -20,7 +20,7 @@ from ablate.plan.study_plan import StudyPlan, make_plan
 from ablate.report.caveats import caveats
 from ablate.storage.folder import StudyFolder
 from ablate.storage.results import load_results
-from ablate.storage.tables import TIME_COLUMNS, StudyTables
+from ablate.storage.tables import MACHINE_COLUMNS, StudyTables
 from ablate.testing.synthetic import synthetic_results
 from tests.conftest import Command
 
@@ -57,7 +57,9 @@ def rows(folder: StudyFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def assert_same_tables(one: StudyFolder, other: StudyFolder) -> None:
     for a, b in zip(rows(one), rows(other), strict=True):
-        pd.testing.assert_frame_equal(a.drop(columns=TIME_COLUMNS), b.drop(columns=TIME_COLUMNS), check_exact=True)
+        pd.testing.assert_frame_equal(
+            a.drop(columns=MACHINE_COLUMNS), b.drop(columns=MACHINE_COLUMNS), check_exact=True
+        )
 
 
 def plan_of(**options: Any) -> StudyPlan:

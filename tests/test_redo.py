@@ -20,7 +20,7 @@ from ablate.definitions.variant import VARIANTS
 from ablate.execution import sweep as execution
 from ablate.storage import stored_table
 from ablate.storage.folder import StudyFolder
-from ablate.storage.tables import TIME_COLUMNS
+from ablate.storage.tables import MACHINE_COLUMNS
 from tests.conftest import Command
 from tests.test_trackers import check_mlflow, runs
 
@@ -70,9 +70,9 @@ def small(small_music: Path, tmp_path: Path) -> dict[str, Any]:
 
 
 def tables(study: ablate.Study) -> list[pd.DataFrame]:
-    trials = study.trials.drop(columns=TIME_COLUMNS)
+    trials = study.trials.drop(columns=MACHINE_COLUMNS)
     order = ["variant", "index"]
-    replicates = study.replicates.drop(columns=TIME_COLUMNS)
+    replicates = study.replicates.drop(columns=MACHINE_COLUMNS)
     sorted_by = ((trials, []), (study.curves, ["epoch"]), (replicates, ["purpose", "replicate"]))
     return [each.sort_values([*order, *more], ignore_index=True) for each, more in sorted_by]
 
@@ -238,7 +238,7 @@ def test_the_command_says_what_it_drops_and_trains_the_same_again(study: Path, s
     assert done.returncode == 0, done.stderr
     assert "redo SRN: drops 3 trials (3 of music); 2 of them are in this command\n" in done.stdout
     before, after = (
-        StudyFolder(place / "results", "s").tables.trials().drop(columns=TIME_COLUMNS) for place in (study, tmp_path)
+        StudyFolder(place / "results", "s").tables.trials().drop(columns=MACHINE_COLUMNS) for place in (study, tmp_path)
     )
     pd.testing.assert_frame_equal(
         after, before[(before["variant"] == "V") | (before["index"] < 2)].reset_index(drop=True)

@@ -11,7 +11,7 @@ import pytest
 
 from ablate.errors import UserError
 from ablate.plan.shard import parse_shard
-from ablate.storage.tables import TIME_COLUMNS, StudyTables
+from ablate.storage.tables import MACHINE_COLUMNS, StudyTables
 from tests.conftest import Command
 from tests.faults import assert_same_study
 
@@ -106,7 +106,7 @@ def test_two_results_for_one_trial_are_refused(sweep: Command, tmp_path: Path) -
     assert done.returncode == 2 and "has two results: test is 7.125 in shard 1-of-2" in done.stderr
     assert (study / "trials.csv").read_bytes() == before
     table.loc[0, "test"] = repr(float(StudyTables(study).trials()["test"].iloc[0]))
-    table.assign(**dict.fromkeys(TIME_COLUMNS, "1.0")).to_csv(file, index=False)
+    table.assign(**dict.fromkeys(MACHINE_COLUMNS, "1.0")).to_csv(file, index=False)
     assert run(sweep, "--merge")  # times may differ
 
 

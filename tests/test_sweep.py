@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from ablate.cli.main import main
-from ablate.storage.tables import TIME_COLUMNS, TRIAL_COLUMNS, StudyTables
+from ablate.storage.tables import MACHINE_COLUMNS, TRIAL_COLUMNS, StudyTables
 from tests.conftest import ROOT, Command, sweep_arguments
 from tests.faults import workers_of
 
@@ -22,7 +22,7 @@ from tests.faults import workers_of
 def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables of a study without the times, which alone may differ."""
     kept = StudyTables(folder)
-    return kept.trials().drop(columns=TIME_COLUMNS), kept.curves()
+    return kept.trials().drop(columns=MACHINE_COLUMNS), kept.curves()
 
 
 def assert_same(one: tuple[pd.DataFrame, ...], other: tuple[pd.DataFrame, ...]) -> None:

@@ -19,7 +19,7 @@ from ablate.plan.random_streams import TrialId
 from ablate.plan.shard import parse_shard
 from ablate.storage.folder import SHARDS, StudyFolder
 from ablate.storage.metadata import merge_metadata
-from ablate.storage.tables import ENDED, TIME_COLUMNS, trial_id
+from ablate.storage.tables import ENDED, MACHINE_COLUMNS, trial_id
 
 
 def folder_of(config: Config) -> StudyFolder:
@@ -116,7 +116,7 @@ def _check_same(
     """Refuse two results for one trial."""
     if row["state"] not in ENDED:
         return
-    for name in row.keys() - set(TIME_COLUMNS):
+    for name in row.keys() - set(MACHINE_COLUMNS):
         if row[name] != kept.get(name):
             raise UserError(
                 f"trial {trial} has two results: {name} is {row[name]} in shard {shard.name}, and {kept.get(name)} in "

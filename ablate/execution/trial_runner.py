@@ -11,6 +11,7 @@ from ablate.definitions.dataset import Dataset
 from ablate.definitions.task import Task
 from ablate.definitions.variant import VARIANTS
 from ablate.execution.executor import TrialResult
+from ablate.machine import processor
 from ablate.plan.matching import NONE
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
@@ -89,4 +90,5 @@ def _empty_row(plan: StudyPlan, trial: TrialId) -> dict[str, Any]:
             ("stop_reason", "validation", "test", "best_epoch", "epochs", "parameters", "seconds", "reason")
         ),
         "backend": plan.backends.get(trial.variant),
+        "processor": processor(),
     }

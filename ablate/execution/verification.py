@@ -16,16 +16,17 @@ from ablate.execution.continuation import check_continuation, check_numerics_ver
 from ablate.execution.executor import TrialResult, make_executor
 from ablate.execution.processes import prepare_environment
 from ablate.execution.progress import ProgressDisplay
+from ablate.machine import processor
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import make_plan
 from ablate.storage.folder import StudyFolder
-from ablate.storage.metadata import processor, study_metadata
-from ablate.storage.tables import TIME_COLUMNS, Curve, trial_id
+from ablate.storage.metadata import study_metadata
+from ablate.storage.tables import MACHINE_COLUMNS, Curve, trial_id
 
 TOLERANCE = 1e-4  # of a score, on another processor or with other versions of the libraries
 _SCORES = ("validation", "test")
-# What makes the last bits: the same here and there, and every number must be the same.
-_MACHINERY = ("torch", "numba", "numpy", "scipy")
+# With the processor they make the last bits: the same here and there, and every number must be the same.
+_LIBRARIES = ("torch", "numba", "numpy", "scipy")
 
 Row = dict[str, Any]
 
@@ -42,8 +43,8 @@ class Verification:
 def verify_study(folder: StudyFolder, number: int, jobs: int) -> Verification:
     """Train `number` random trials of a study again, replicates among them, and compare them with its tables.
 
-    On the processor of the study, with the same libraries, every number must be the same to the last bit, times apart;
-    elsewhere the scores of a trial must agree to TOLERANCE, relative or absolute.
+    On the processor of a trial, with the same libraries, every number must be the same to the last bit, times apart;
+    elsewhere its scores must agree to TOLERANCE, relative or absolute.
 
     Raises:
         UserError: there is no such study, it has no ended trial, or data or equations are not those it was made with.
@@ -70,17 +71,19 @@ def _verify(folder: StudyFolder, number: int, jobs: int) -> Verification:
     plan = plan.with_sizes(datasets)
     metadata = study_metadata(plan, datasets, "")
     check_continuation(folder, metadata)
-    exact = _same_machinery(folder.metadata().get("environment", {}), metadata["environment"])
+    then, now = folder.metadata().get("environment", {}), metadata["environment"]
+    libraries = all(then.get(name) == now.get(name) for name in _LIBRARIES)
+    exact = {trial: libraries and _same_processor(there[trial][0], then) for trial in chosen}
     plan = replace(plan, backends={**choose_backends(plan, progress), **_backends({t: there[t][0] for t in chosen})})
     executor, differences = make_executor("serial" if plan.only_here() else "local", plan), []
     try:
         with progress:
             for result in executor.run(chosen):
                 progress.add(result.trial, result.row["state"], result.row["validation"])
-                differences += _compare(result, *there[result.trial], exact)
+                differences += _compare(result, *there[result.trial], exact[result.trial])
     finally:
         executor.stop()
-    return Verification(chosen, exact, differences)
+    return Verification(chosen, all(exact.values()), differences)
 
 
 def _backends(rows: dict[TrialId, Row]) -> dict[str, str]:
@@ -88,8 +91,9 @@ def _backends(rows: dict[TrialId, Row]) -> dict[str, str]:
     return {trial.variant: row["backend"] for trial, row in rows.items() if row["backend"]}
 
 
-def _same_machinery(then: dict[str, str], now: dict[str, str]) -> bool:
-    return processor() in then.get("machine", "") and all(then.get(name) == now.get(name) for name in _MACHINERY)
+def _same_processor(row: Row, environment: dict[str, str]) -> bool:
+    """Whether a trial ran on a processor of this kind; older tables leave it to the study's metadata."""
+    return row["processor"] == processor() if row["processor"] else processor() in environment.get("machine", "")
 
 
 def _compare(result: TrialResult, row: Row, curve: Curve, exact: bool) -> list[str]:
@@ -97,7 +101,7 @@ def _compare(result: TrialResult, row: Row, curve: Curve, exact: bool) -> list[s
     if result.row["state"] == "failed":
         return [f"{result.trial}: failed here, {result.row['reason']}"]
     if exact:
-        columns = [name for name in result.row if name not in TIME_COLUMNS and name in row]
+        columns = [name for name in result.row if name not in MACHINE_COLUMNS and name in row]
         found = [name for name in columns if not _equal(result.row[name], row[name], 0.0)]
         said = [f"{result.trial}: {name} is {row[name]} in the table and {result.row[name]} here" for name in found]
         if not said and not row["replicate"] and not _equal_curves(result.curve, curve):

@@ -25,7 +25,8 @@ def caveats(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[s
         "hyperparameters are drawn from these ranges, not whether it is the better cell once tuned. That is asked of "
         "best settings trained anew, and of the tenth that validation chose of 100 trials or more."
     ]
-    found += _cut_by_hours(results) + _promises(tables) + _controls(results, tables) + _budget(tables) + _search(tables)
+    found += _cut_by_hours(results) + _processors(results) + _promises(tables) + _controls(results, tables)
+    found += _budget(tables) + _search(tables)
     if any(row["n"] < MIN_TRIALS for row in records(where(tables["boxes"], set="all"))):
         found.append(f"No verdict is given for fewer than {MIN_TRIALS} scored trials a variant; Greff et al. ran 200.")
     sizes = [row["n"] for row in records(where(tables["boxes"], set="all"))]
@@ -59,6 +60,21 @@ def _cut_by_hours(results: StudyResults) -> list[str]:
         "The study is cut where its hours ended. Compared are the indices that have ended for every variant and "
         f"control of a task; beyond the last of them stand trials that are not compared: {counts}. They are in "
         "trials.csv and replicates.csv, and more hours go on from there."
+    ]
+
+
+def _processors(results: StudyResults) -> list[str]:
+    """The kinds of processors that the trials ran on, where these are several."""
+    tables = [table["processor"] for table in (results.trials, results.replicates) if "processor" in table]
+    counts = pd.concat(tables).value_counts() if tables else pd.Series(dtype=int)
+    if len(counts) < 2:
+        return []
+    return [
+        f"Trials ran on {len(counts)} kinds of processors: "
+        + ", ".join(f"{name} ({count:,} trials)" for name, count in counts.items())
+        + ". They round last bits differently, which training amplifies, so that a single trial may come out otherwise "
+        "on another of them, while distributions stay. The comparison is fair where kinds and variants are mixed at "
+        "random, as by shards, which hold all variants of an index."
     ]
 
 

@@ -6,7 +6,6 @@ import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from ablate.__about__ import __version__
@@ -15,6 +14,7 @@ from ablate.cell.typeset import formula, latex
 from ablate.definitions.dataset import SPLITS, Dataset
 from ablate.definitions.study_results import TaskMetadata, VariantMetadata
 from ablate.definitions.variant import VARIANTS, Variant
+from ablate.machine import processor
 from ablate.plan.study_plan import StudyPlan, TaskConfig
 from ablate.plan.training_config import NATIVE, TrainingConfig
 
@@ -103,11 +103,3 @@ def environment(plan: StudyPlan) -> dict[str, str]:
         "backend": plan.config.backend,
         "workers": str(plan.config.workers),
     }
-
-
-def processor() -> str:
-    """The name of this machine's processor."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

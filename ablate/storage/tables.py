@@ -72,6 +72,7 @@ TRIAL_COLUMNS = (
     Column("seconds", "float64", "wall time"),
     Column("backend", "str", "what ran the cell: cpu (compiled) or reference"),
     Column("reason", "str", "why a trial failed"),
+    Column("processor", "str", "what it ran on; empty in studies of older versions"),
 )
 CURVE_COLUMNS = (
     *_KEY_COLUMNS,
@@ -101,8 +102,8 @@ FINAL = {"state": ENDED}  # rows that are never followed by another
 
 Curve = list[tuple[int, float, float]]  # epoch, train, validation
 
-# Times stand apart: all other columns of a study are the same however often it is run.
-TIME_COLUMNS = ["seconds"]
+# These tell of the machine: all other columns of a study are the same however often it is run on one processor.
+MACHINE_COLUMNS = ["seconds", "processor"]
 
 
 class StudyTables:
