@@ -107,7 +107,7 @@ def test_two_results_for_one_trial_are_refused(sweep: Command, tmp_path: Path) -
     assert (study / "trials.csv").read_bytes() == before
     table.loc[0, "test"] = repr(float(StudyTables(study).trials()["test"].iloc[0]))
     table.assign(**dict.fromkeys(MACHINE_COLUMNS, "1.0")).to_csv(file, index=False)
-    assert run(sweep, "--merge")  # times may differ
+    assert run(sweep, "--merge")  # times and processors may differ
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/4", "1/4/2"])

@@ -20,7 +20,7 @@ from tests.faults import workers_of
 
 
 def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The two tables of a study without the times, which alone may differ."""
+    """The two tables of a study without what tells of the machine, which alone may differ."""
     kept = StudyTables(folder)
     return kept.trials().drop(columns=MACHINE_COLUMNS), kept.curves()
 

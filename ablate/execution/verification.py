@@ -72,8 +72,8 @@ def _verify(folder: StudyFolder, number: int, jobs: int) -> Verification:
     metadata = study_metadata(plan, datasets, "")
     check_continuation(folder, metadata)
     then, now = folder.metadata().get("environment", {}), metadata["environment"]
-    libraries = all(then.get(name) == now.get(name) for name in _LIBRARIES)
-    exact = {trial: libraries and _same_processor(there[trial][0], then) for trial in chosen}
+    same_libraries = all(then.get(name) == now.get(name) for name in _LIBRARIES)
+    exact = {trial: same_libraries and _same_processor(there[trial][0], then) for trial in chosen}
     plan = replace(plan, backends={**choose_backends(plan, progress), **_backends({t: there[t][0] for t in chosen})})
     executor, differences = make_executor("serial" if plan.only_here() else "local", plan), []
     try:

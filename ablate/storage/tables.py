@@ -72,7 +72,7 @@ TRIAL_COLUMNS = (
     Column("seconds", "float64", "wall time"),
     Column("backend", "str", "what ran the cell: cpu (compiled) or reference"),
     Column("reason", "str", "why a trial failed"),
-    Column("processor", "str", "what it ran on; empty in studies of older versions"),
+    Column("processor", "str", "the name of what it ran on; empty where an older version ran it"),
 )
 CURVE_COLUMNS = (
     *_KEY_COLUMNS,
