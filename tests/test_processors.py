@@ -11,6 +11,7 @@ import pytest
 from ablate.analysis import AnalysisTables
 from ablate.machine import processor
 from ablate.report.caveats import caveats
+from ablate.report.sections.methods_paragraph import methods_paragraph
 from ablate.storage.folder import StudyFolder
 from ablate.storage.results import load_results
 from tests.conftest import Command
@@ -49,6 +50,9 @@ def test_a_mixture_of_processors_is_told(results: Path) -> None:
     change(results, [processor(), ANOTHER])
     (said,) = told(results)
     assert said.startswith("Trials ran on 2 kinds of processors") and f"{ANOTHER} (3 trials)" in said
+    found = load_results(StudyFolder(results, "s"))
+    paragraph = methods_paragraph(found, AnalysisTables(found))
+    assert paragraph and f"on one core ({processor()} or {ANOTHER})." in str(paragraph)
 
 
 def test_what_ran_on_another_processor_is_verified_within_a_tolerance(sweep: Command, results: Path) -> None:

@@ -7,6 +7,7 @@ compute from them, the report prints them.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -148,6 +149,12 @@ class StudyResults:
         if self.configuration.get("match", "none") == "none":
             return ""
         return str(self.configuration.get("reference") or StudyResults.reference)
+
+    @property
+    def processors(self) -> dict[str, int]:
+        """On how many trials and replicates each kind of processor ran; empty where an older version ran them all."""
+        tables = [table["processor"] for table in (self.trials, self.replicates) if "processor" in table]
+        return dict(Counter(str(name) for names in tables for name in names.dropna()).most_common())
 
     @property
     def control_numbers(self) -> list[int]:

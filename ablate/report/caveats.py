@@ -65,9 +65,7 @@ def _cut_by_hours(results: StudyResults) -> list[str]:
 
 def _processors(results: StudyResults) -> list[str]:
     """The kinds of processors that the trials ran on, where these are several."""
-    tables = [table["processor"] for table in (results.trials, results.replicates) if "processor" in table]
-    counts = pd.concat(tables).value_counts() if tables else pd.Series(dtype=int)
-    if len(counts) < 2:
+    if len(counts := results.processors) < 2:
         return []
     return [
         f"Trials ran on {len(counts)} kinds of processors: "

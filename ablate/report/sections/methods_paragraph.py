@@ -223,8 +223,10 @@ def _means(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> Iterato
     times = {"summary": "total_seconds", "confirmation_trials": "seconds"}
     every = [row[column] for name, column in times.items() for row in records(tables[name])]
     seconds = sum(each for each in every if not math.isnan(each))
-    machine = f" ({made['machine']})" if "machine" in made else ""
-    yield f"Its trials took {duration(seconds)} of computing, each on one core{machine}."
+    several = results.processors if len(results.processors) > 1 else {}
+    machine = " or ".join(several) or made.get("machine", "")  # the last command's, with its cores and system
+    where = f" ({machine})" if machine else ""
+    yield f"Its trials took {duration(seconds)} of computing, each on one core{where}."
 
 
 def _span(rows: pd.DataFrame, column: str = "n") -> str:
