@@ -66,12 +66,13 @@ def sweep(tmp_path: Path, small_music: Path, monkeypatch: pytest.MonkeyPatch) ->
     """As `command`, but in this process, which spares the start of others: for all that is not about processes."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*options: str, small: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(*options: str, small: bool = True, serial: bool = True) -> subprocess.CompletedProcess[str]:
         arguments = [*sweep_arguments(tmp_path, small_music), *options] if small else list(options)
+        arguments += ["--launcher", "serial"] if serial else []
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of MLflow, when it is first imported
-            code = main([*arguments, "--executor", "serial"])
+            code = main(arguments)
             for thread in threading.enumerate():  # left by an interrupt, with warnings that are no errors in here
                 if thread.name.startswith("tracker "):
                     thread.join(60)

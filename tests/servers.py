@@ -1,4 +1,4 @@
-"""Real servers for the fault tests: MLflow's and PostgreSQL, started here, stopped, frozen, and ended by their ids."""
+"""Real servers for the tests: MLflow's, PostgreSQL and Slurm, started here, stopped, frozen, and ended by their ids."""
 
 from __future__ import annotations
 
@@ -27,8 +27,16 @@ def free_port() -> int:
 class Server:
     """A server as a process group that can be stopped, started again, and frozen."""
 
-    def __init__(self, command: list[str], answers: Callable[[], bool], log: Path, user: str | None = None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        answers: Callable[[], bool],
+        log: Path,
+        user: str | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self._command, self._answers, self._log, self._user = command, answers, log, user
+        self._environment = environment
 
     def __enter__(self) -> Server:
         self.start()
@@ -40,7 +48,13 @@ class Server:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, start_new_session=True, user=self._user, cwd="/"
+                self._command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                user=self._user,
+                cwd="/",
+                env=self._environment,
             )
         end = time.monotonic() + 120
         while not self._answers():
@@ -115,6 +129,69 @@ def postgresql_server() -> Iterator[tuple[Server, str]]:
         asked = [ready, "-q", "-h", "127.0.0.1", "-p", port]
         with Server(command, lambda: not subprocess.call(asked), Path(folder) / "log", user) as server:
             yield server, f"postgresql+psycopg://lab@127.0.0.1:{port}/postgres"
+
+
+@contextlib.contextmanager
+def slurm_cluster(folder: Path, cpus: int = 2) -> Iterator[dict[str, str]]:
+    """A Slurm of one node, and the environment in which its commands reach it; skips the test where there is none."""
+    if missing := [name for name in ("slurmctld", "slurmd", "sbatch", "munge") if not shutil.which(name)]:
+        pytest.skip(f"needs Slurm and munge: there is no {missing[0]}")
+    if os.geteuid():
+        pytest.skip("needs root, as which slurmd runs")
+    host = socket.gethostname()
+    for name in ("state", "spool"):
+        (folder / name).mkdir(parents=True)
+    (folder / "slurm.conf").write_text(
+        SLURM_CONF.format(host=host, folder=folder, cpus=cpus, controller=free_port(), node=free_port())
+    )
+    environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+
+    def answers(*command: str, expect: str = "") -> Callable[[], bool]:
+        def ask() -> bool:
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            return done.returncode == 0 and expect in done.stdout
+
+        return ask
+
+    with contextlib.ExitStack() as servers:
+        if not (munge := answers("munge", "-n"))():
+            Path("/run/munge").mkdir(exist_ok=True)
+            shutil.chown("/run/munge", "munge")
+            servers.enter_context(Server(["munged", "-F"], munge, folder / "munge.log", "munge"))
+        for command, ready in (
+            (["slurmctld", "-D"], answers("scontrol", "ping", expect="UP")),
+            (["slurmd", "-D"], answers("sinfo", "--noheader", "--format=%T", expect="idle")),
+        ):
+            servers.enter_context(Server(command, ready, folder / f"{command[0]}.log", environment=environment))
+        yield environment
+
+
+SLURM_CONF = """
+ClusterName=one
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller}
+SlurmdPort={node}
+AuthType=auth/munge
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/ctld.pid
+SlurmdPidFile={folder}/d.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+ReturnToService=2
+KillWait=2
+OverTimeLimit=0
+InactiveLimit=0
+MinJobAge=60
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1000 State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
 
 
 def _program(name: str) -> str | None:

@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
     "training": {"epochs": 2, "batch_size": 3},
     "search": {"hidden_size": {"low": 2, "high": 6}, "learning_rate": {"low": 1e-3, "high": 1e-1}},
     "study": "s",
-    "executor": "serial",
+    "launcher": "serial",
     "controls": 0,
     "confirm": 0,
 }
@@ -174,7 +174,7 @@ def test_a_cell_that_is_run_again_replaces_its_variant(
 ) -> None:
     type_in(CELL, 1)
     assert VARIANTS["leaky"].family == "notebook" and VARIANTS["leaky"].defined_at == "the notebook, line 5"
-    own = {**options, "study": "typed", "executor": "local", "jobs": 2}
+    own = {**options, "study": "typed", "launcher": "local", "jobs": 2}
     first = ablate.run(variants="V,leaky", trials=1, **own)
     said = capsys.readouterr().out
     assert "leaky: defined in this process alone, so the trials run in it" in said

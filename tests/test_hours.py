@@ -80,7 +80,7 @@ def test_the_budget_is_hours_times_workers_and_the_tables_say_what_is_spent() ->
     assert (budget.seconds, budget.spent, budget.enough()) == (20.0, 19.5, False)
     budget.add(row("V", 0, 0.5, purpose="control", replicate=1))
     assert budget.enough()
-    assert TimeBudget(plan_of(executor="serial")).seconds == 10.0
+    assert TimeBudget(plan_of(launcher="serial")).seconds == 10.0
     assert not TimeBudget(plan_of(hours=0.0), [row("V", 0, 1e9)]).enough()
 
 

@@ -62,7 +62,7 @@ def small(small_music: Path, tmp_path: Path) -> dict[str, Any]:
         "training": {"epochs": 2, "batch_size": 3},
         "search": {"hidden_size": 3, "learning_rate": {"low": 1e-3, "high": 1e-1}},
         "data": {"music": small_music},
-        "executor": "serial",
+        "launcher": "serial",
         "backend": "reference",
         "study": "s",
         "results": tmp_path / "results",

@@ -103,7 +103,7 @@ def older(folder: Path) -> None:
     for new, old in (("backend", "engine"), ("init_std", "weight_spread"), ("tbptt_steps", "chunk")):
         assert new in config
         config = config.replace(new, old)
-    (folder / "config.toml").write_text(config.replace('executor = "local"\n', "").replace('executor = "serial"\n', ""))
+    (folder / "config.toml").write_text(config.replace('launcher = "local"\n', "").replace('launcher = "serial"\n', ""))
     trials = pd.read_csv(folder / "trials.csv").drop(columns="stop_reason").rename(columns={"backend": "engine"})
     trials.to_csv(folder / "trials.csv", index=False)
 

@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words(folder: Path, *options: str) -> list[str]:
     """A small command on the text and on what is generated, trials one after the other in this process."""
-    own = ["--config", str(folder / "settings.toml"), "--data", f"text={folder / 'text.txt'}", "--executor", "serial"]
+    own = ["--config", str(folder / "settings.toml"), "--data", f"text={folder / 'text.txt'}", "--launcher", "serial"]
     return [*own, "--results", str(folder / "results"), "--tasks", "text,adding", *options]
 
 

@@ -40,7 +40,9 @@ class StudyOptions(TypedDict, total=False):
     shard: str
     jobs: int
     backend: str
-    executor: str
+    launcher: str
+    shards: int
+    sbatch: str
     trial_timeout: float
     tracking_uri: str
     log_trials: str

@@ -19,7 +19,7 @@ from ablate.__about__ import __version__
 from ablate.credentials import masked
 from ablate.errors import StorageError, UserError
 
-RENAMED_OPTIONS = {"--engine": "--backend"}
+RENAMED_OPTIONS = {"--engine": "--backend", "--executor": "--launcher"}
 MODES = ("dry_run", "list", "describe", "report_only", "merge", "verify", "compare")  # instead of a sweep
 NAMES_OPTIONS = ("--variants", "--tasks", "--redo")
 
@@ -119,7 +119,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     where.add_argument("--backend", metavar="NAME", help="'auto', 'cpu' (compiled kernels) or 'reference'")
     where.add_argument(
-        "--executor", metavar="NAME", help="'local' (worker processes) or 'serial' (this process, for a debugger)"
+        "--launcher",
+        metavar="NAME",
+        help="'local' (worker processes), 'serial' (this process, for a debugger), 'ray' or 'slurm' (a cluster)",
+    )
+    where.add_argument("--shards", type=int, metavar="N", help="with slurm: tasks of --jobs cores, 1 by default")
+    where.add_argument(
+        "--sbatch", metavar="OPTIONS", help="with slurm: more options of sbatch, such as '--time=4:00:00 --mem=4G'"
     )
     where.add_argument(
         "--trial-timeout", type=float, metavar="SECONDS", help="when a trial is given up; by those that ended if 0"
@@ -163,6 +169,10 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         given["data"] = _data(given["data"])
     _take_hours(given)
     config = load_config(file, given)
+    from ablate.plan.config import SLURM
+
+    if alone := [name for name in ("shards", "sbatch") if name in given and config.launcher != SLURM]:
+        raise UserError(f"--{alone[0]} is of --launcher slurm; add that, or leave it out")
     if modes["list"] or modes["describe"]:
         from ablate.cli import describe as catalogue
         from ablate.definitions.loading import load_variants
@@ -180,6 +190,10 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
     from ablate.plan.study_plan import make_plan
 
     plan = make_plan(config)
+    if config.launcher == SLURM:
+        if fresh or redo:
+            raise UserError(f"--launcher slurm goes on with a study: leave out {'--fresh' if fresh else '--redo'}")
+        return _submit(plan, words, show=bool(modes["dry_run"]))
     if modes["dry_run"]:
         from ablate.cli import describe as catalogue
 
@@ -206,6 +220,19 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         address = shlex.quote(sqlite_address(Path(config.results) / "mlflow.db"))
         print(f"MLflow: mlflow ui --backend-store-uri {address}")
     return EXIT_FAILED if failed else 0
+
+
+def _submit(plan: Any, words: list[str], show: bool) -> int:
+    from ablate.execution.slurm import scripts, submit
+
+    program = [sys.executable, str(Path(sys.argv[0]).resolve())]
+    words = [word for word in words if word != "--dry-run"]
+    if show:
+        for name, text in scripts(plan, program, words).items():
+            print(f"# {name}\n{text}")
+    else:
+        submit(plan, program, words, print)
+    return 0
 
 
 def _report_only(config: Any, full: bool, shards: bool) -> int:
@@ -249,6 +276,9 @@ def _compare(results: Path, names: list[str]) -> int:
 def _parsed(words: list[str]) -> argparse.Namespace:
     """The options. Names that follow one another with spaces are told to take commas."""
     parser = make_parser()
+    if "--sbatch" in words[:-1]:  # whose value is options, which look to the parser like this command's own
+        place = words.index("--sbatch")
+        words = [*words[:place], f"--sbatch={words[place + 1]}", *words[place + 2 :]]
     options, rest = parser.parse_known_args(words)
     for place, option in enumerate(words if rest else ()):
         names = list(takewhile(lambda word: not word.startswith("-"), words[place + 1 :]))

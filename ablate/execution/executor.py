@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from ablate.errors import UserError
+from ablate.plan.config import SLURM
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
 
@@ -70,7 +71,7 @@ def check_executor_name(name: str) -> None:
     """
     known = executor_names()
     if name not in known:
-        raise UserError(f"executor is {name!r}; known: {', '.join(known)}")
+        raise UserError(f"launcher is {name!r}; known: {', '.join(sorted([*known, SLURM]))}")
 
 
 def executor_names() -> list[str]:

@@ -38,16 +38,30 @@ class Batch:
 
 
 class Schedule:
-    """The trials of a plan and its budget in time, over the tables of a study."""
+    """The trials of a plan and its budget in time, over the tables of a study, which are read once.
 
-    def __init__(self, plan: StudyPlan, folder: StudyFolder) -> None:
+    Args:
+        whole: the study's own folder where the other one is a shard's: what is in it is not run again.
+    """
+
+    def __init__(self, plan: StudyPlan, folder: StudyFolder, whole: StudyFolder | None = None) -> None:
         self._plan, self._folder = plan, folder
-        self.budget = TimeBudget(plan, folder.tables.trial_rows())
+        rows = folder.tables.trial_rows()
+        self._there: dict[TrialId, Row] = {trial_id(row): row for row in rows}
+        for row in whole.tables.trial_rows() if whole else ():
+            if row["state"] in ENDED and self._there.get(trial_id(row), {}).get("state") not in ENDED:
+                self._there[trial_id(row)] = row
+        self.budget = TimeBudget(plan, rows)
+
+    def add(self, row: Row) -> None:
+        """Take note of a trial that has just ended, and is in the tables."""
+        self._there[trial_id(row)] = row
+        self.budget.add(row)
 
     def batches(self) -> Iterator[Batch]:
         """What is run: the search, as far as time allows, then the confirmation of its best settings.
 
-        The budget must be told each trial as it ends. Failed trials of an earlier command have cost no time, and are
+        It must be told each trial as it ends, by `add`. Failed trials of an earlier command have cost no time, and are
         tried again whatever is left.
         """
         yield Batch("search", self._begun(), self.ended())
@@ -65,11 +79,11 @@ class Schedule:
 
     def ended(self) -> dict[TrialId, Row]:
         """The trials that need not be run again, with their rows."""
-        return {trial: row for trial, row in self._there().items() if row["state"] in ENDED}
+        return {trial: row for trial, row in self._there.items() if row["state"] in ENDED}
 
     def confirmations(self) -> list[TrialId]:
         """The replicates that confirm, by what the search has found so far."""
-        rows = [row for trial, row in self._there().items() if not trial.replicate]
+        rows = [row for trial, row in self._there.items() if not trial.replicate]
         if self._plan.config.hours:
             whole = whole_indices_of(self._folder)
             rows = [row for row in rows if row["index"] < whole.get(row["task"], 0)]
@@ -108,26 +122,21 @@ class Schedule:
         found = detectable_difference(n, variants - 1, ASSUMED_CORRELATION if paired else 0.0, paired)
         return "no difference, however large" if math.isinf(found) else f"{found:.2g} standard deviations"
 
-    def _there(self) -> dict[TrialId, Row]:
-        return {trial_id(row): row for row in self._folder.tables.trial_rows()}
-
     def _begun(self) -> list[TrialId]:
         """The trials of the search that the study has by the plan: with hours those that have a row, else all."""
         if not self._plan.config.hours:
             return self._plan.trials()
-        there = self._there()
-        return [trial for trial in self._search(there) if trial in there]
+        return [trial for trial in self._search() if trial in self._there]
 
     def _not_begun(self) -> list[TrialId]:
         """What a search with hours goes on with, if it does."""
         if not self._plan.config.hours or self.budget.enough():
             return []
-        there = self._there()
-        return [trial for trial in self._search(there) if trial not in there]
+        return [trial for trial in self._search() if trial not in self._there]
 
-    def _search(self, there: dict[TrialId, Row]) -> list[TrialId]:
+    def _search(self) -> list[TrialId]:
         """The search of a plan with hours, some indices farther than it has come."""
-        come = 1 + max((trial.index for trial in there), default=-1)
+        come = 1 + max((trial.index for trial in self._there), default=-1)
         return self._plan.trials(self._plan.config.trials or come + BLOCK)
 
 

@@ -29,6 +29,12 @@ def folder_of(config: Config) -> StudyFolder:
     return folder if shard is None else StudyFolder(folder.path / SHARDS, shard.folder)
 
 
+def whole_of(config: Config) -> StudyFolder | None:
+    """The folder of the whole study, where a command is a shard's and there is one."""
+    folder = StudyFolder(Path(config.results), config.study_name)
+    return folder if config.shard and folder.exists else None
+
+
 def shards_of(folder: StudyFolder) -> list[StudyFolder]:
     """The shards of a study that have begun, in their order.
 

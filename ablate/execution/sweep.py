@@ -9,23 +9,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ablate.data.load import task_data, user_path
 from ablate.definitions.dataset import Dataset
 from ablate.errors import UserError, storage_errors
 from ablate.execution.backends import choose_backends, keep_backends
-from ablate.execution.continuation import check_continuation, check_numerics_version
+from ablate.execution.continuation import check_continuation
 from ablate.execution.executor import check_executor_name, make_executor
+from ablate.execution.preparation import check_plan, prepare, with_reference
 from ablate.execution.processes import prepare_environment, process_context, stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
 from ablate.execution.redo import check_redo, drop_trials, pending
 from ablate.execution.schedule import Schedule
-from ablate.execution.shards import folder_of, merge_shards, open_merged, shards_of
+from ablate.execution.shards import folder_of, merge_shards, open_merged, shards_of, whole_of
 from ablate.execution.spread import Tell, in_processes
-from ablate.execution.time_budget import TimeBudget
 from ablate.plan.config import Config
 from ablate.plan.confirmation import most_confirmation_trials
 from ablate.plan.numerics import NUMERICS_VERSION
-from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
 from ablate.plan.tasks import made_from_data
 from ablate.storage.folder import StudyFolder
@@ -57,29 +55,14 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
     """
     prepare_environment()
     folder = folder_of(plan.config)
-    # A command that names no reference leaves it as it is.
-    reference = folder.reference if folder.exists and not fresh and not plan.config.reference else plan.reference
-    plan = replace(plan, config=replace(plan.config, reference=reference))
-    config = plan.config
-    TimeBudget(plan).check()
-    expected = [*plan.trials(1 if config.hours else None), *most_confirmation_trials(plan)]
+    plan = with_reference(plan, folder, fresh=fresh)
+    check_executor_name(plan.config.launcher)
+    check_plan(plan, folder, fresh=fresh)
+    redo = check_redo(folder, plan, redo)
+    expected = [*plan.trials(1 if plan.config.hours else None), *most_confirmation_trials(plan)]
     directions, units = ({task.name: getattr(task, key) for task in plan.tasks} for key in ("direction", "unit"))
     progress = ProgressDisplay(expected, directions, units)
-    if folder.exists and not fresh:
-        check_numerics_version(folder)  # both before the data is parsed, which may take a while
-        folder.compare(config)
-    redo = check_redo(folder, plan, redo)
-    check_executor_name(config.executor)
-    if config.storage:
-        from ablate.trackers.optuna_tracker import open_storage  # slow to import
-
-        open_storage(config.storage)
-    for task in plan.tasks:
-        if (path := user_path(plan, task)) is not None:
-            task.fingerprint(path)  # refuses a bad path before the slow parsing
-    datasets = {task.name: task_data(plan, task, progress.step) for task in plan.tasks}
-    plan = plan.with_sizes(datasets)
-    _try_modules(plan, datasets)
+    plan, datasets = prepare(plan, progress.step)
     metadata = study_metadata(plan, datasets, command)
     metadata["numerics_version"] = NUMERICS_VERSION
     folder.lock()
@@ -103,7 +86,9 @@ def _open_and_finish(
 ) -> int:
     """Open the study's folder, which this process has locked, and finish it."""
     if not fresh:
-        check_continuation(folder, metadata, redone=[*redo, *pending(folder)])
+        for there in (folder, whole_of(plan.config)):
+            if there:
+                check_continuation(there, metadata, redone=[*redo, *pending(there)])
         _tell_added_tasks(plan, folder, progress)
     folder.tell_from_original(progress.print_line)
     folder.open(plan.config, fresh)
@@ -125,14 +110,6 @@ def _tell_added_tasks(plan: StudyPlan, folder: StudyFolder, progress: ProgressDi
         progress.print_line(f"adds {', '.join(added)} to study {folder.name!r}, which has {', '.join(there)}")
 
 
-def _try_modules(plan: StudyPlan, datasets: dict[str, Dataset]) -> None:
-    """Make each module of PyTorch once, so that one that cannot run is told before anything is written."""
-    for variant in plan.variants:
-        for task in plan.tasks if variant.trace.code else ():
-            size = plan.hyperparameters(TrialId(task.name, variant.name, 0))["hidden_size"]
-            variant.trace.stacks_for(datasets[task.name].input_size, int(size))
-
-
 def _finish(
     plan: StudyPlan, folder: StudyFolder, progress: ProgressDisplay, datasets: dict[str, Dataset], full: bool
 ) -> int:
@@ -144,7 +121,7 @@ def _finish(
             f"the reference {plan.reference} is not among the variants, so that nothing is compared: "
             "add it to --variants, or name another by --reference"
         )
-    schedule = Schedule(plan, folder)
+    schedule = Schedule(plan, folder, whole_of(plan.config))
     wanted, ended = schedule.wanted(), schedule.ended()
     there = sum(trial in ended for trial in wanted)
     missing = there < len(wanted) or schedule.goes_on()
@@ -165,7 +142,7 @@ def _finish(
         number = f"{there}" if plan.config.hours else f"{there} of {len(wanted)}"
         progress.print_line(f"{number} trials are there already")
     if missing:
-        if plan.config.executor != "serial" and not plan.only_here():
+        if plan.config.launcher != "serial" and not plan.only_here():
             process_context()  # its server imports what workers need
         plan = replace(plan, backends=keep_backends(choose_backends(plan, progress), folder, progress.print_line))
     if plan.config.shard:
@@ -284,7 +261,7 @@ def _run(
                     folder.tables.add(result.row, result.curve, result.sample)
                     if result.traceback:
                         folder.write_failure(str(result.trial), result.traceback)
-                    schedule.budget.add(result.row)
+                    schedule.add(result.row)
                     progress.add(result.trial, result.row["state"], result.row["validation"])
                     trackers.add(result.row, result.curve)
                     if stopped():  # the exception has been lost in code that lets none out
@@ -299,8 +276,8 @@ def _run(
 
 def _executor_name(plan: StudyPlan, progress: ProgressDisplay) -> str:
     """The executor that was asked for, or the one that runs what no other process knows."""
-    if plan.config.executor == "serial" or not (only_here := plan.only_here()):
-        return plan.config.executor
+    if plan.config.launcher == "serial" or not (only_here := plan.only_here()):
+        return plan.config.launcher
     progress.print_line(
         f"{', '.join(only_here)}: defined in this process alone, so the trials run in it, one after the other; "
         "what a file defines that variants_from or tasks_from names runs on all cores"

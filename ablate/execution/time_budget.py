@@ -29,7 +29,7 @@ class TimeBudget:
     def __init__(self, plan: StudyPlan, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         config = plan.config
         # What a process alone knows runs in that process.
-        self.workers = 1 if config.executor == "serial" or plan.only_here() else config.workers
+        self.workers = 1 if config.launcher == "serial" or plan.only_here() else config.workers
         self.seconds = 3600 * config.hours * self.workers or math.inf
         self.spent = 0.0
         self._directions = {task.name: task.direction for task in plan.tasks}

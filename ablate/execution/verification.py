@@ -65,7 +65,7 @@ def _verify(folder: StudyFolder, number: int, jobs: int) -> Verification:
     chosen = [list(there)[k] for k in np.random.default_rng().permutation(len(there))[:number]]
     config = folder.config()
     names = {kind: tuple(dict.fromkeys(getattr(trial, kind) for trial in chosen)) for kind in ("task", "variant")}
-    plan = make_plan(replace(config, variants=names["variant"], tasks=names["task"], jobs=jobs, executor="local"))
+    plan = make_plan(replace(config, variants=names["variant"], tasks=names["task"], jobs=jobs, launcher="local"))
     progress = ProgressDisplay(chosen, {task.name: task.direction for task in plan.tasks})
     datasets = {task.name: task_data(plan, task, progress.step) for task in plan.tasks}
     plan = plan.with_sizes(datasets)

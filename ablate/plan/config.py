@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from ablate.plan.training_config import TrainingConfig, require
 LOG_TRIALS = ("all", "best", "none")
 DRAWS = ("random", "sobol")
 DEFAULT_REFERENCE = "V"
+SLURM = "slurm"  # the launcher that submits the command in the place of running it
 RESERVED = ("mlflow.db", "mlartifacts")  # beside the folders of studies
 LONGEST_NAME = 200  # bytes; with what is put before and after it a file system takes it
 
@@ -47,7 +49,9 @@ class Config:
     shard: str = ""  # i/n: of the indices every n-th, from the i-th on, into a folder of its own
     jobs: int = 0  # worker processes, one thread each; 0: one a core
     backend: str = "auto"  # "cpu", compiled kernels; "reference"; or "auto", the fastest that runs the variant
-    executor: str = "local"  # what runs the trials: worker processes, or `serial`, this process
+    launcher: str = "local"  # where trials run: worker processes; `serial`, this process; `ray` or `slurm`, a cluster
+    shards: int = 0  # with `slurm`: the tasks of its job array
+    sbatch: str = ""  # with `slurm`: more options of sbatch
     trial_timeout: float = 0.0  # seconds after which a trial's worker counts as stuck; generous, by ended trials, if 0
     tracking_uri: str = ""  # an MLflow server; the SQLite database under results/ if empty
     log_trials: str = "all"  # which trials become runs in MLflow: all, best (of each task and variant) or none
@@ -75,6 +79,9 @@ class Config:
         if parse_shard(self.shard) and self.hours:
             raise UserError("a shard has a number of trials: give it --trials in the place of --hours")
         require("jobs", self.jobs, self.jobs >= 0, "at least 0 (0: one a core)")
+        require("shards", self.shards, self.shards >= 0, "at least 1")
+        if self.launcher == SLURM:
+            _check_array(self)
         require("log_trials", self.log_trials, self.log_trials in LOG_TRIALS, f"one of {', '.join(LOG_TRIALS)}")
         backends = ("auto", *BACKENDS)
         if self.backend not in backends:
@@ -133,6 +140,20 @@ class Config:
         table = dataclasses.asdict(self)
         table["search"] = {key: _plain(entry) for key, entry in self.search.items()}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in table.items()}
+
+
+def _check_array(config: Config) -> None:
+    """Refuse what cannot be split into the tasks of a job array."""
+    if config.shard:
+        raise UserError("--launcher slurm submits all shards, by --shards N; leave out --shard")
+    if config.hours:
+        raise UserError("--launcher slurm needs a number of trials: give --trials in the place of --hours")
+    if not config.shards:
+        raise UserError("--launcher slurm needs --shards N: into how many tasks the study is split")
+    try:
+        shlex.split(config.sbatch)
+    except ValueError as error:
+        raise UserError(f"--sbatch: {error} in {config.sbatch!r}") from None
 
 
 def _check_study_name(name: str, results: str) -> None:

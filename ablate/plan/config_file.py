@@ -25,7 +25,7 @@ from ablate.plan.search_space import (
 from ablate.plan.training_config import SEARCHED, TrainingConfig
 
 # Keys that had another name before; their order in a file does not matter.
-RENAMED_KEYS = {"engine": "backend", "weight_spread": "init_std", "chunk": "tbptt_steps"}
+RENAMED_KEYS = {"engine": "backend", "weight_spread": "init_std", "chunk": "tbptt_steps", "executor": "launcher"}
 
 
 def load_config(file: Path | None, options: dict[str, Any], place: str = "command line") -> Config:
