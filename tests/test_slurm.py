@@ -84,7 +84,7 @@ def process_of(shards: Path, number: int) -> int:
     here = str(shards.parents[2])
     for pid in map(int, found.stdout.split()):
         try:
-            if os.readlink(f"/proc/{pid}/cwd") == here:
+            if str(Path(f"/proc/{pid}/cwd").readlink()) == here:
                 return pid
         except OSError:
             continue

@@ -41,6 +41,7 @@ class StudyOptions(TypedDict, total=False):
     jobs: int
     backend: str
     launcher: str
+    address: str
     shards: int
     sbatch: str
     trial_timeout: float

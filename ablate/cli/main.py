@@ -123,6 +123,9 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="'local' (worker processes), 'serial' (this process, for a debugger), 'ray' or 'slurm' (a cluster)",
     )
+    where.add_argument(
+        "--address", metavar="A", help="with ray: of the cluster's head, such as 10.0.0.1:6379; else this machine alone"
+    )
     where.add_argument("--shards", type=int, metavar="N", help="with slurm: tasks of --jobs cores, 1 by default")
     where.add_argument(
         "--sbatch", metavar="OPTIONS", help="with slurm: more options of sbatch, such as '--time=4:00:00 --mem=4G'"
@@ -169,10 +172,11 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         given["data"] = _data(given["data"])
     _take_hours(given)
     config = load_config(file, given)
-    from ablate.plan.config import SLURM
+    from ablate.plan.config import RAY, SLURM
 
-    if alone := [name for name in ("shards", "sbatch") if name in given and config.launcher != SLURM]:
-        raise UserError(f"--{alone[0]} is of --launcher slurm; add that, or leave it out")
+    for name, launcher in (("shards", SLURM), ("sbatch", SLURM), ("address", RAY)):
+        if name in given and config.launcher != launcher:
+            raise UserError(f"--{name} is of --launcher {launcher}; add that, or leave it out")
     if modes["list"] or modes["describe"]:
         from ablate.cli import describe as catalogue
         from ablate.definitions.loading import load_variants

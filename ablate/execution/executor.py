@@ -6,10 +6,11 @@ import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Protocol
 
 from ablate.errors import UserError
-from ablate.plan.config import SLURM
+from ablate.plan.config import SLURM, Config
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
 
@@ -59,19 +60,24 @@ def make_executor(name: str, plan: StudyPlan) -> Executor:
     Raises:
         UserError: there is no such executor.
     """
-    check_executor_name(name)
-    return import_module(f"ablate.execution.executors.{name}").make_executor(plan)
+    return _module(name).make_executor(plan)
 
 
-def check_executor_name(name: str) -> None:
-    """Refuse the name of an executor that there is not.
+def check_launcher(config: Config) -> None:
+    """Refuse a launcher that there is not, or that cannot run anything here, by its own `check(config)` if it has one.
 
     Raises:
-        UserError: there is no such executor.
+        UserError: there is no such executor, or what it needs is missing.
     """
+    if check := getattr(_module(config.launcher), "check", None):
+        check(config)
+
+
+def _module(name: str) -> ModuleType:
     known = executor_names()
     if name not in known:
         raise UserError(f"launcher is {name!r}; known: {', '.join(sorted([*known, SLURM]))}")
+    return import_module(f"ablate.execution.executors.{name}")
 
 
 def executor_names() -> list[str]:

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from ablate.data.load import task_data, user_path
 from ablate.definitions.dataset import Dataset
+from ablate.definitions.task import ProgressCallback
 from ablate.errors import UserError
 from ablate.execution.continuation import check_numerics_version
 from ablate.execution.shards import whole_of
-from ablate.execution.spread import Tell
 from ablate.execution.time_budget import TimeBudget
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
@@ -46,7 +46,7 @@ def check_plan(plan: StudyPlan, folder: StudyFolder, *, fresh: bool = False) -> 
         open_storage(plan.config.storage)
 
 
-def prepare(plan: StudyPlan, tell: Tell) -> tuple[StudyPlan, dict[str, Dataset]]:
+def prepare(plan: StudyPlan, tell: ProgressCallback) -> tuple[StudyPlan, dict[str, Dataset]]:
     """The plan with the sizes of its data, and the data by task, loaded where they are not on this machine yet.
 
     Each module of PyTorch is made once.

@@ -13,7 +13,7 @@ from ablate.definitions.dataset import Dataset
 from ablate.errors import UserError, storage_errors
 from ablate.execution.backends import choose_backends, keep_backends
 from ablate.execution.continuation import check_continuation
-from ablate.execution.executor import check_executor_name, make_executor
+from ablate.execution.executor import check_launcher, make_executor
 from ablate.execution.preparation import check_plan, prepare, with_reference
 from ablate.execution.processes import prepare_environment, process_context, stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
@@ -21,7 +21,7 @@ from ablate.execution.redo import check_redo, drop_trials, pending
 from ablate.execution.schedule import Schedule
 from ablate.execution.shards import folder_of, merge_shards, open_merged, shards_of, whole_of
 from ablate.execution.spread import Tell, in_processes
-from ablate.plan.config import Config
+from ablate.plan.config import LOCAL, SERIAL, Config
 from ablate.plan.confirmation import most_confirmation_trials
 from ablate.plan.numerics import NUMERICS_VERSION
 from ablate.plan.study_plan import StudyPlan
@@ -56,7 +56,7 @@ def run_study(plan: StudyPlan, *, fresh: bool, command: str, redo: Sequence[str]
     prepare_environment()
     folder = folder_of(plan.config)
     plan = with_reference(plan, folder, fresh=fresh)
-    check_executor_name(plan.config.launcher)
+    check_launcher(plan.config)
     check_plan(plan, folder, fresh=fresh)
     redo = check_redo(folder, plan, redo)
     expected = [*plan.trials(1 if plan.config.hours else None), *most_confirmation_trials(plan)]
@@ -142,7 +142,7 @@ def _finish(
         number = f"{there}" if plan.config.hours else f"{there} of {len(wanted)}"
         progress.print_line(f"{number} trials are there already")
     if missing:
-        if plan.config.launcher != "serial" and not plan.only_here():
+        if plan.config.launcher == LOCAL and not plan.only_here():
             process_context()  # its server imports what workers need
         plan = replace(plan, backends=keep_backends(choose_backends(plan, progress), folder, progress.print_line))
     if plan.config.shard:
@@ -250,7 +250,7 @@ def _run(
     threading.Thread(target=import_module, args=("ablate.report",), daemon=True).start()
     try:
         with progress, stop_signals_as_interrupts() as stopped:
-            workers = plan.config.workers if name == "local" else 1
+            workers = plan.config.workers if name == LOCAL else 1
             progress.wait_for(f"starting {workers} workers" if workers > 1 else "starting")
             for batch in schedule.batches():
                 if batch.purpose == "confirmation":
@@ -276,10 +276,10 @@ def _run(
 
 def _executor_name(plan: StudyPlan, progress: ProgressDisplay) -> str:
     """The executor that was asked for, or the one that runs what no other process knows."""
-    if plan.config.launcher == "serial" or not (only_here := plan.only_here()):
+    if plan.config.launcher == SERIAL or not (only_here := plan.only_here()):
         return plan.config.launcher
     progress.print_line(
         f"{', '.join(only_here)}: defined in this process alone, so the trials run in it, one after the other; "
         "what a file defines that variants_from or tasks_from names runs on all cores"
     )
-    return "serial"
+    return SERIAL

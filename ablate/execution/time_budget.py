@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ablate.errors import UserError
+from ablate.plan.config import SERIAL
 from ablate.plan.confirmation import best_setting, replicates
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
@@ -29,7 +30,7 @@ class TimeBudget:
     def __init__(self, plan: StudyPlan, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         config = plan.config
         # What a process alone knows runs in that process.
-        self.workers = 1 if config.launcher == "serial" or plan.only_here() else config.workers
+        self.workers = 1 if config.launcher == SERIAL or plan.only_here() else config.workers
         self.seconds = 3600 * config.hours * self.workers or math.inf
         self.spent = 0.0
         self._directions = {task.name: task.direction for task in plan.tasks}

@@ -20,6 +20,7 @@ from ablate.plan.training_config import TrainingConfig, require
 LOG_TRIALS = ("all", "best", "none")
 DRAWS = ("random", "sobol")
 DEFAULT_REFERENCE = "V"
+LOCAL, SERIAL, RAY = "local", "serial", "ray"  # launchers that are executors
 SLURM = "slurm"  # the launcher that submits the command in the place of running it
 RESERVED = ("mlflow.db", "mlartifacts")  # beside the folders of studies
 LONGEST_NAME = 200  # bytes; with what is put before and after it a file system takes it
@@ -50,6 +51,7 @@ class Config:
     jobs: int = 0  # worker processes, one thread each; 0: one a core
     backend: str = "auto"  # "cpu", compiled kernels; "reference"; or "auto", the fastest that runs the variant
     launcher: str = "local"  # where trials run: worker processes; `serial`, this process; `ray` or `slurm`, a cluster
+    address: str = ""  # with `ray`: of the cluster; this machine alone if empty
     shards: int = 0  # with `slurm`: the tasks of its job array
     sbatch: str = ""  # with `slurm`: more options of sbatch
     trial_timeout: float = 0.0  # seconds after which a trial's worker counts as stuck; generous, by ended trials, if 0
@@ -80,6 +82,8 @@ class Config:
             raise UserError("a shard has a number of trials: give it --trials in the place of --hours")
         require("jobs", self.jobs, self.jobs >= 0, "at least 0 (0: one a core)")
         require("shards", self.shards, self.shards >= 0, "at least 1")
+        if self.launcher == RAY and self.hours and not self.jobs:
+            raise UserError("--hours with --launcher ray needs --jobs: how many trials the cluster trains at once")
         if self.launcher == SLURM:
             _check_array(self)
         require("log_trials", self.log_trials, self.log_trials in LOG_TRIALS, f"one of {', '.join(LOG_TRIALS)}")

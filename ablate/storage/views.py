@@ -19,7 +19,7 @@ from ablate.storage.folder import StudyFolder, write_text
 REPORT = "report"
 _OF_THE_PLACE = ("command", "environment", "place", "copied_ids")
 _WHERE_AND_HOW = (
-    *("jobs", "launcher", "shards", "sbatch", "results", "tracking_uri"),
+    *("jobs", "launcher", "address", "shards", "sbatch", "results", "tracking_uri"),
     *("storage", "log_trials", "settings", "trial_timeout"),
 )
 
