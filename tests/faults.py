@@ -84,21 +84,21 @@ def assert_views_are_equal_to_the_tables(results: Path, uri: str = "", storage: 
     assert_optuna_is_equal_to_the_tables(results, storage)
 
 
-def assert_mlflow_is_equal_to_the_tables(results: Path, uri: str = "") -> None:
+def assert_mlflow_is_equal_to_the_tables(results: Path, uri: str = "", name: str = "s") -> None:
     from mlflow import MlflowClient
 
-    client = MlflowClient(uri or StudyFolder(results, "s").mlflow_uri)
-    experiment = client.get_experiment_by_name("s")
+    client = MlflowClient(uri or StudyFolder(results, name).mlflow_uri)
+    experiment = client.get_experiment_by_name(name)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
-    rows = {str(trial_id(row)): row for row in StudyTables(results / "s").trial_rows()}
+    rows = {str(trial_id(row)): row for row in StudyTables(results / name).trial_rows()}
     kinds = [run.data.tags["kind"] for run in runs]
     groups = {(row["task"], row["variant"]) for row in rows.values()}
     assert (kinds.count("study"), kinds.count("variant")) == (1, len(groups))
     trials = [run for run in runs if run.data.tags["kind"] in ("trial", "replicate")]
     assert sorted(run.data.tags["ablate.trial"] for run in trials) == sorted(rows)
-    curves = StudyTables(results / "s").curves().groupby(["task", "variant", "index"])["validation"].last()
+    curves = StudyTables(results / name).curves().groupby(["task", "variant", "index"])["validation"].last()
     for run in trials:
         row = rows[run.data.tags["ablate.trial"]]
         for score in ("validation", "test", "best_epoch", "epochs"):
@@ -110,19 +110,24 @@ def assert_mlflow_is_equal_to_the_tables(results: Path, uri: str = "") -> None:
     assert {"index.html", "report.pdf", "tables", "figures"} <= held
 
 
-def assert_optuna_is_equal_to_the_tables(results: Path, storage: str = "") -> None:
+def assert_optuna_is_equal_to_the_tables(results: Path, storage: str = "", name: str = "s") -> None:
+    """Of a storage that other studies share, what is of this one."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
-    journal = results / "s" / "optuna.journal"
-    opened = optuna.storages.get_storage(storage or optuna.storages.JournalStorage(JournalFileBackend(str(journal))))
+    journal = results / name / "optuna.journal"
+    database = optuna.storages.RDBStorage(storage) if storage else None
+    opened = database or optuna.storages.JournalStorage(JournalFileBackend(str(journal)))
     held = [
         (study.study_name, trial.user_attrs["index"], trial.value)
         for study in optuna.get_all_study_summaries(opened)
+        if study.study_name.startswith(f"{name}/")
         for trial in optuna.load_study(study_name=study.study_name, storage=opened).get_trials()
     ]
-    rows = StudyTables(results / "s").trials()
-    studies = [f"s/{task}/{variant}" for task, variant in zip(rows["task"], rows["variant"], strict=True)]
+    if database:
+        database.engine.dispose()
+    rows = StudyTables(results / name).trials()
+    studies = [f"{name}/{task}/{variant}" for task, variant in zip(rows["task"], rows["variant"], strict=True)]
     assert sorted(held) == sorted(zip(studies, rows["index"], rows["validation"], strict=True))
 
 

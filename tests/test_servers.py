@@ -139,3 +139,22 @@ def test_a_frozen_postgresql_does_not_hold_the_end(
     assert "tracker" not in (tmp_path / "again").read_text()
     assert_mlflow_is_equal_to_the_tables(results)
     assert_optuna_is_equal_to_the_tables(results, url)
+
+
+def test_ten_sweeps_at_once_share_one_mlflow_server_and_one_postgresql(
+    sweep_to_kill: tuple[Path, list[str]],
+    mlflow: tuple[Server, str],
+    postgresql: tuple[Server, str],
+    tmp_path: Path,
+) -> None:
+    """Both stores are empty, so that all ten make them at once; each sweep is told nothing but two addresses."""
+    _, arguments = sweep_to_kill
+    (_, uri), (_, storage) = mlflow, postgresql
+    names = [f"s{number}" for number in range(10)]
+    shared = [*arguments, "--tracking-uri", uri, "--storage", storage, "--launcher", "serial", "--trials", "4"]
+    sweeps = [start(tmp_path, [*shared, "--study", name], tmp_path / name) for name in names]
+    assert [sweep.wait(LONGEST) for sweep in sweeps] == [0] * 10
+    for name in names:
+        assert "tracker" not in (tmp_path / name).read_text(), (tmp_path / name).read_text()
+        assert_mlflow_is_equal_to_the_tables(tmp_path / "results", uri, name)
+        assert_optuna_is_equal_to_the_tables(tmp_path / "results", storage, name)

@@ -48,6 +48,8 @@ def test_an_array_that_is_cancelled_requeued_and_timed_out_gives_the_table_of_on
         assert "Comment=two words" in run("scontrol", "show", "job", array)
         begun(shards, 1)
         run("scancel", f"{array}_1")
+        said = run(sys.executable, str(ROOT / "run_sweep.py"), "--status", "s")
+        assert f"job {array}_2: running" in said and "(Dependency)" in said and "shard 2-of-4: " in said, said
         begun(shards, 2)
         frozen = process_of(shards, 2)
         os.kill(frozen, signal.SIGSTOP)  # goes over its time limit, a minute

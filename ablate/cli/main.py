@@ -20,7 +20,7 @@ from ablate.credentials import masked
 from ablate.errors import StorageError, UserError
 
 RENAMED_OPTIONS = {"--engine": "--backend", "--executor": "--launcher"}
-MODES = ("dry_run", "list", "describe", "report_only", "merge", "verify", "compare")  # instead of a sweep
+MODES = ("dry_run", "list", "describe", "report_only", "merge", "status", "verify", "compare")  # instead of a sweep
 NAMES_OPTIONS = ("--variants", "--tasks", "--redo")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_STORAGE, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -144,6 +144,7 @@ def make_parser() -> argparse.ArgumentParser:
     instead.add_argument("--describe", metavar="NAME", help="a variant's equations and weights, or a task's data")
     instead.add_argument("--report-only", action="store_true", help="rebuild report and MLflow from a study's tables")
     instead.add_argument("--merge", action="store_true", help="put a study's shards together, and report it")
+    instead.add_argument("--status", metavar="STUDY", help="how far a study is: counts, rates, workers, time left")
     instead.add_argument(
         "--verify", nargs="+", metavar=("STUDY", "N"), help="train N random trials of a study again (5), and compare"
     )
@@ -187,6 +188,12 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         return 0
     if modes["report_only"] or modes["merge"]:
         return _report_only(config, full, shards=bool(modes["merge"]))
+    if modes["status"]:
+        from ablate.execution.status import status
+        from ablate.storage.folder import find_study
+
+        print("\n".join(status(find_study(Path(config.results), modes["status"]))))
+        return 0
     if modes["verify"] is not None:
         return _verify(config, *modes["verify"])
     if modes["compare"]:
@@ -218,7 +225,7 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         print(
             f"{failed} trials failed; see {config.folder}/failures. To try them again: {masked(_resume_command(words))}"
         )
-    if not config.tracking_uri:
+    if not (config.tracking_uri or config.shard):
         from ablate.storage.folder import sqlite_address
 
         address = shlex.quote(sqlite_address(Path(config.results) / "mlflow.db"))
@@ -249,11 +256,11 @@ def _report_only(config: Any, full: bool, shards: bool) -> int:
 
 def _verify(config: Any, study: str, number: str = "5", *more: str) -> int:
     from ablate.execution.verification import TOLERANCE, verify_study
-    from ablate.storage.folder import StudyFolder
+    from ablate.storage.folder import find_study
 
     if more or not (number.isdecimal() and int(number)):
         raise UserError(f"--verify {' '.join([study, number, *more])}: give a study and a number of trials")
-    found = verify_study(StudyFolder(Path(config.results), study), int(number), config.jobs)
+    found = verify_study(find_study(Path(config.results), study), int(number), config.jobs)
     for difference in found.differences:
         print(difference)
     how = "to the last bit" if found.exact else f"to {TOLERANCE:g}, on another processor or with other libraries"
@@ -267,10 +274,11 @@ def _verify(config: Any, study: str, number: str = "5", *more: str) -> int:
 
 def _compare(results: Path, names: list[str]) -> int:
     from ablate.api.compare import compare
+    from ablate.storage.folder import find_study
 
-    # A folder that is a study, or a name under results/; with commas or with spaces.
+    # With commas or with spaces.
     studies = [name for word in names for name in word.split(",") if name]
-    folders = [Path(name) if (Path(name) / "config.toml").exists() else results / name for name in studies]
+    folders = [find_study(results, name).path for name in studies]
     output = results / f"compare-{'-'.join(folder.name for folder in folders)}"
     compare(*folders, output=output)
     print(f"comparison: {output / 'index.html'}")

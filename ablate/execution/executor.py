@@ -49,6 +49,10 @@ class Executor(Protocol):
         """
         ...
 
+    def workers(self) -> int:
+        """How many trials it can run at once now: the workers that are alive."""
+        ...
+
     def stop(self) -> None:
         """End what is running at once; trials that have not ended are lost, and can be run again later."""
         ...

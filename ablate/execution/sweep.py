@@ -14,6 +14,7 @@ from ablate.errors import UserError, storage_errors
 from ablate.execution.backends import choose_backends, keep_backends
 from ablate.execution.continuation import check_continuation
 from ablate.execution.executor import check_launcher, make_executor
+from ablate.execution.heartbeat import Heartbeat
 from ablate.execution.preparation import check_plan, prepare, with_reference
 from ablate.execution.processes import prepare_environment, process_context, stop_signals_as_interrupts
 from ablate.execution.progress import ProgressDisplay
@@ -249,7 +250,8 @@ def _run(
     # The report is imported while others train.
     threading.Thread(target=import_module, args=("ablate.report",), daemon=True).start()
     try:
-        with progress, stop_signals_as_interrupts() as stopped:
+        beats = Heartbeat(folder, executor.workers)
+        with progress, beats, stop_signals_as_interrupts() as stopped:
             workers = plan.config.workers if name == LOCAL else 1
             progress.wait_for(f"starting {workers} workers" if workers > 1 else "starting")
             for batch in schedule.batches():
@@ -262,6 +264,7 @@ def _run(
                     if result.traceback:
                         folder.write_failure(str(result.trial), result.traceback)
                     schedule.add(result.row)
+                    beats.add()
                     progress.add(result.trial, result.row["state"], result.row["validation"])
                     trackers.add(result.row, result.curve)
                     if stopped():  # the exception has been lost in code that lets none out

@@ -223,6 +223,13 @@ class StudyFolder:
         write_text(self.failures / f"{trial.replace('/', '-')}.txt", text)
 
 
+def find_study(results: Path, name: str) -> StudyFolder:
+    """The folder of a study by its name under the results, or by its path from anywhere."""
+    path = Path(name).expanduser()
+    there = path if (path / "config.toml").exists() or (path / SHARDS).is_dir() else results / name
+    return StudyFolder(there.parent, there.name)
+
+
 def sqlite_address(file: Path) -> str:
     """The address of a SQLite database as MLflow reads it: it takes `%20` for a space, and `?` for the end."""
     return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"

@@ -59,6 +59,7 @@ def check_executor(make_executor: Callable[[StudyPlan], Executor]) -> None:
     executor = make_executor(plan)
     results_before_stop = executor.run(trials)
     next(iter(results_before_stop))
+    assert executor.workers() >= 1, "trials run, but no worker is alive"
     executor.stop()
     executor.stop()  # twice is as good as once
 

@@ -10,6 +10,7 @@ import mlflow.store.tracking.dbmodels.models as tables
 import sqlalchemy
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, LifecycleStage, Metric, Param
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 BATCH = 1000  # metrics that one log_batch takes
@@ -50,9 +51,23 @@ class ClientRunWriter:
         for first in range(0, max(len(run.metrics), 1), BATCH):
             params = run.params if first == 0 else []
             self._client.log_batch(made.info.run_id, metrics=run.metrics[first : first + BATCH], params=params)
-        self._client.log_inputs(made.info.run_id, [run.data])
+        log_data(self._client, made.info.run_id, run.data)
         self._client.set_terminated(made.info.run_id, run.status, end_time=run.end)
         return made.info.run_id
+
+
+def log_data(client: MlflowClient, run_id: str, data: DatasetInput) -> None:
+    """Say which data a run was trained on.
+
+    A busy server may be asked twice, since the client asks again where no answer comes. Then one of the two finds that
+    the other has just written the same data, and need only look again.
+    """
+    try:
+        client.log_inputs(run_id, [data])
+    except MlflowException as error:
+        if "unique constraint" not in str(error).lower():
+            raise
+        client.log_inputs(run_id, [data])
 
 
 class DatabaseRunWriter:

@@ -30,7 +30,7 @@ from ablate.trackers.mlflow_experiment import (
     open_experiment,
     share_views,
 )
-from ablate.trackers.mlflow_runs import ClientRunWriter, DatabaseRunWriter, EndedRun, RunWriter
+from ablate.trackers.mlflow_runs import ClientRunWriter, DatabaseRunWriter, EndedRun, RunWriter, log_data
 from ablate.trackers.tracker import Row
 from ablate.trackers.trial_summary import finite, summarise
 
@@ -234,7 +234,7 @@ class MlflowTracker:
         if not run.described:  # it is new, or a kill has left it half-made
             settings = {**self._metadata["configuration"]["training"], **self._tasks[task].settings}
             self._client.log_batch(run.run_id, params=[Param(key, str(value)) for key, value in settings.items()])
-            self._client.log_inputs(run.run_id, [self._data(task)])
+            log_data(self._client, run.run_id, self._data(task))
             run.described = True
         return run
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,10 @@ def _is_whole(file: Path) -> bool:
     return line.endswith(b"\n")
 
 
+OPENINGS = 10
+ALREADY_THERE = ("duplicate", "already exists", "unique constraint")  # another sweep makes the same tables just now
+
+
 def open_storage(storage: str) -> BaseStorage:
     """An Optuna storage in a database, by its URL.
 
@@ -94,11 +100,16 @@ def open_storage(storage: str) -> BaseStorage:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     os.environ.setdefault("PGCONNECT_TIMEOUT", "10")  # seconds; else a server that is frozen is waited for without end
-    try:
-        return optuna.storages.get_storage(storage)
-    except Exception as error:  # each database driver has exceptions of its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(masked(f"storage {storage!r} cannot be opened: {reason}")) from None
+    for tries_left in reversed(range(OPENINGS)):
+        try:
+            return optuna.storages.get_storage(storage)
+        except Exception as error:  # each database driver has exceptions of its own
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if tries_left and any(words in reason.lower() for words in ALREADY_THERE):
+                time.sleep(random.uniform(0.1, 1.0))
+                continue
+            raise UserError(masked(f"storage {storage!r} cannot be opened: {reason}")) from None
+    raise AssertionError
 
 
 class OptunaTracker:

@@ -115,6 +115,10 @@ class LocalExecutor:
         except OSError:
             pass  # it has died; the end of its connection says so next
 
+    def workers(self) -> int:
+        """As `Executor.workers`."""
+        return len(self._workers)
+
     def stop(self) -> None:
         """As `Executor.stop`: kills all workers."""
         for worker in self._workers:

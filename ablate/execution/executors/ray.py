@@ -27,7 +27,7 @@ from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan, make_plan
 
 RETRIES = 3  # of a task whose worker or node dies
-AHEAD = 2  # tasks for each CPU of the cluster that are given out at once, so that none waits for this process
+AHEAD = 2  # tasks for each worker that are given out at once, so that none waits for this process
 OBJECT_STORE = 100_000_000  # bytes, of a cluster that is started here: results are small
 ANSWERS = 10.0  # seconds in which a cluster must answer
 VERSIONS = {"ablate": __version__, "the numbers": str(NUMERICS_VERSION)}
@@ -57,7 +57,7 @@ class RayExecutor:
         """
         waiting = deque(trials)
         while True:
-            while waiting and len(self._running) < self._at_once():
+            while waiting and len(self._running) < AHEAD * self.workers():
                 if enough():
                     waiting.clear()
                     break
@@ -71,6 +71,11 @@ class RayExecutor:
                 self._limit.learn(result)
                 yield result
 
+    def workers(self) -> int:
+        """As `Executor.workers`: the CPUs of the cluster."""
+        cpus = int(self._ray.cluster_resources().get("CPU", 1)) or 1
+        return min(cpus, self._plan.config.jobs or cpus)
+
     def stop(self) -> None:
         """As `Executor.stop`; a cluster that was started here ends."""
         for reference in self._running:
@@ -80,10 +85,6 @@ class RayExecutor:
         if self._is_ours and self._ray.is_initialized():
             self._ray.shutdown()
         self._is_ours = False
-
-    def _at_once(self) -> int:
-        """How many tasks are given out at once."""
-        return AHEAD * (self._plan.config.jobs or int(self._ray.cluster_resources().get("CPU", 1)) or 1)
 
     def _result(self, reference: Any, trial: TrialId) -> TrialResult:
         errors = self._ray.exceptions

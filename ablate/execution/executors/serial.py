@@ -28,6 +28,10 @@ class SerialExecutor:
                 result = self._runner.run(trial)
             yield result
 
+    def workers(self) -> int:
+        """As `Executor.workers`: this process."""
+        return 1
+
     def stop(self) -> None:
         """As `Executor.stop`."""
         self._stopped = True
