@@ -5,6 +5,7 @@ python -m benchmarks step --variants V,NP,GRU
 python -m benchmarks training         the whole training step beside JAX's; needs the extra bench
 python -m benchmarks parts            labels without alignment and noise, alone; not on the page
 python -m benchmarks start            start and end of a sweep, workers, MLflow's runs; not on the page
+python -m benchmarks scale            planning, storing, resuming and reporting up to 100,040 trials, docs/cluster.md
 python -m benchmarks calibration      errors and coverage of the comparisons in simulated studies, docs/calibration.md
 """
 
@@ -23,7 +24,7 @@ SPEED = ("step", "training", "trial", "epoch", "sweep")
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the benchmarks.")
     parser.add_argument(
-        "which", nargs="*", choices=[[], *SPEED, "parts", "start", "calibration"], help="default: all of speed"
+        "which", nargs="*", choices=[[], *SPEED, "parts", "start", "scale", "calibration"], help="default: all of speed"
     )
     parser.add_argument("--variants", default="all", help="for the step: all, groups or names (default: all)")
     parser.add_argument("--rounds", type=int, default=11, help="how often each contender has its turn (default: 11)")
@@ -37,7 +38,7 @@ def main() -> int:
         from benchmarks.calibration.command import run
 
         run(options.out, options.studies, to_page=options.out.resolve() == RESULTS.resolve())
-    return _speed(options, [name for name in (*SPEED, "parts", "start") if name in names])
+    return _speed(options, [name for name in (*SPEED, "parts", "start", "scale") if name in names])
 
 
 def _speed(options: argparse.Namespace, names: list[str]) -> int:
@@ -46,7 +47,7 @@ def _speed(options: argparse.Namespace, names: list[str]) -> int:
     import torch
 
     from ablate.errors import UserError
-    from benchmarks import epoch, page, parts, start, step, sweep, training, trial
+    from benchmarks import epoch, page, parts, scale, start, step, sweep, training, trial
     from benchmarks.measure import machine
 
     torch.set_num_threads(1)
@@ -63,6 +64,8 @@ def _speed(options: argparse.Namespace, names: list[str]) -> int:
                 parts.run(options.out, options.rounds)
             elif name == "start":
                 start.run(options.out, max(options.rounds // 3, 1))
+            elif name == "scale":
+                scale.run(options.out)
             elif name == "training":
                 training.run(options.out, options.rounds)
             elif name == "trial":

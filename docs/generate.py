@@ -307,6 +307,13 @@ def calibration() -> str:
     return text(ROOT / "benchmarks" / "results")
 
 
+def scale() -> str:
+    """What a study takes as it grows, from its CSV file."""
+    from benchmarks.scale import text
+
+    return text(ROOT / "benchmarks" / "results")
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "command-line": command_line,
     "configuration": configuration,
@@ -322,6 +329,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "figures": figures,
     "executors": executors,
     "speed": speed,
+    "scale": scale,
     "calibration": calibration,
 }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import ablate
 from tests.conftest import ROOT, Command
 from tests.faults import assert_same_study, lines
 from tests.servers import slurm_cluster
@@ -112,6 +113,12 @@ def test_the_scripts_are_shown_without_slurm(sweep: Command, tmp_path: Path) -> 
     for script in (array.partition("\n")[2], report):
         assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
     assert not (tmp_path / "results").exists()
+
+
+def test_a_script_is_told_that_slurm_takes_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ablate.UserError, match="slurm submits a command"):
+        ablate.run(tasks="adding", trials=1, launcher="slurm", shards=2)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -91,6 +92,32 @@ def test_a_sealed_study_reads_as_an_open_one(study: Path, tmp_path: Path, monkey
         after.curves().sort_values([*key, "epoch"], ignore_index=True),
         before.curves().sort_values([*key, "epoch"], ignore_index=True),
     )
+
+
+def test_curves_in_several_parts_are_read_one_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial whose curve is in two places, as a kill leaves it, has it once; of some trials come theirs alone."""
+    monkeypatch.setattr(stored_table, "ROWS_PER_PART", 10)
+    (tmp_path / "s").mkdir()
+    tables, wanted = StudyTables(tmp_path / "s"), {}
+    empty = dict.fromkeys(column.name for column in TRIAL_COLUMNS)
+    for index in range(12):
+        row = {**empty, "task": "t", "variant": "V", "index": index, "state": "completed", "replicate": 0}
+        curve = [(epoch, index + epoch / 7, math.nan if epoch == 2 else index / 3) for epoch in range(1, 7)]
+        tables.add(row, curve)
+        wanted[index] = curve
+        if index % 3 == 2:
+            tables.compact()
+    tables._curves.append([["t", "V", 1, *each] for each in wanted[1]])  # as it stands in the first part already
+    tables._curves.append([["t", "V", 12, 1, 0.5, 0.5]])  # of a trial that a kill kept from its row
+    assert len(list((tmp_path / "s" / "curves").glob("part-*.parquet"))) > 2
+    tables.check(["t"], ["V"])
+    held = {row["index"]: curve for row, curve in tables.rows()}
+    assert str(sorted(held.items())) == str(sorted(wanted.items()))  # as texts, since no NaN equals another
+    assert sorted(held) == sorted(row["index"] for row, _ in tables.rows()), "a second time gives other trials"
+    some = tables.trials().iloc[[1, 7]]
+    found = tables.curves(some)
+    assert len(found) == 12 and set(found["index"]) == {1, 7}
+    assert len(tables.curves()) == 12 * 6
 
 
 def older(folder: Path) -> None:

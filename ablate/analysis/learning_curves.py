@@ -30,13 +30,13 @@ def learning_curves(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -
         high: its upper quartile.
     """
     columns = [*KEY, "epoch", "validation"]
-    curves = results.curves.reindex(columns=columns)
+    best = where(best_trials(results, tables["scored_trials"]), state="completed").filter(KEY)
+    curves = results.curves_of(best).reindex(columns=columns)
     curves[["task", "variant"]] = curves[["task", "variant"]].astype("str")
     curves[["index", "epoch"]] = curves[["index", "epoch"]].astype(int)
     curves[["validation"]] = curves[["validation"]].apply(pd.to_numeric).astype(float)
-    best = where(best_trials(results, tables["scored_trials"]), state="completed")[KEY]
     rows = []
-    for (task, variant), group in groups(curves.merge(best, on=KEY), "task", "variant"):
+    for (task, variant), group in groups(curves, "task", "variant"):
         sign = results.sign(task)
         losses = sign * group.pivot_table(index="epoch", columns="index", values="validation")
         reached = sign * cast(pd.DataFrame, losses.cummin().ffill())

@@ -62,7 +62,7 @@ class Study:
     @property
     def curves(self) -> pd.DataFrame:
         """A row an epoch: the training and validation score."""
-        return self.results.curves.copy()
+        return self.results.curves_of(self.results.trials)
 
     @property
     def samples(self) -> pd.DataFrame:

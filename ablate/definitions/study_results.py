@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -107,7 +107,7 @@ class StudyResults:
     # A row a trial: task, variant, index, state, the hyperparameters, validation, test, best_epoch, epochs, parameters,
     # seconds, reason. `validation` and `test` are in the unit of the task's metric.
     trials: pd.DataFrame
-    curves: pd.DataFrame  # a row an epoch: task, variant, index, epoch, train, validation
+    curves: pd.DataFrame  # a row an epoch: task, variant, index, epoch, train, validation; see `curves_of`
     samples: pd.DataFrame  # a row a trial whose network wrote a text: task, variant, index, sample
     tasks: list[TaskMetadata]  # in the order of the study
     variants: list[VariantMetadata]  # in the order of the study
@@ -123,6 +123,14 @@ class StudyResults:
     configuration: Mapping[str, Any] = field(default_factory=dict)  # nested
     environment: Mapping[str, str] = field(default_factory=dict)  # versions, machine, cores, backend
     kept: Kept = field(default_factory=Kept)  # what slow analyses have computed of it
+    # Reads the curves of some trials, by task, variant and index, where `curves` holds none: all need not be in memory.
+    read_curves: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+
+    def curves_of(self, trials: pd.DataFrame) -> pd.DataFrame:
+        """The rows of curves of these trials, by task, variant and index."""
+        if self.read_curves is not None:
+            return self.read_curves(trials)
+        return self.curves.merge(trials[["task", "variant", "index"]], how="inner") if len(self.curves) else self.curves
 
     @property
     def directions(self) -> dict[str, str]:

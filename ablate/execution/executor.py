@@ -79,6 +79,8 @@ def check_launcher(config: Config) -> None:
 
 def _module(name: str) -> ModuleType:
     known = executor_names()
+    if name == SLURM:
+        raise UserError("slurm submits a command, and runs no trial itself: give it to run_sweep.py or ablate")
     if name not in known:
         raise UserError(f"launcher is {name!r}; known: {', '.join(sorted([*known, SLURM]))}")
     return import_module(f"ablate.execution.executors.{name}")

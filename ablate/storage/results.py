@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from ablate.definitions.study_results import StudyResults, TaskMetadata, VariantMetadata
 from ablate.definitions.whole_indices import only_whole_indices, whole_indices
 from ablate.kept import Compute, Kept
 from ablate.storage.folder import StudyFolder
+from ablate.storage.tables import CURVE_COLUMNS
 
 
 def load_results(folder: StudyFolder, compute: Compute | None = None) -> StudyResults:
@@ -22,7 +25,8 @@ def load_results(folder: StudyFolder, compute: Compute | None = None) -> StudyRe
     results = StudyResults(
         name=folder.name,
         trials=tables.trials(),
-        curves=tables.curves(),
+        curves=pd.DataFrame(columns=[column.name for column in CURVE_COLUMNS]),
+        read_curves=tables.curves,
         samples=tables.samples(),
         replicates=tables.replicates(),
         tasks=[TaskMetadata.from_dict(task) for task in metadata.get("tasks", {}).values()],

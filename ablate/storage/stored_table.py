@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,23 @@ class StoredTable:
         """
         parts = [self._typed(_read_part(part)) for part in self._parts()]
         return self._last_of_each(pd.concat([*parts, self._read_tail()]) if parts else self._read_tail())
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """The tail, then the sealed parts from the last to the first, so that memory holds one at a time.
+
+        A key may be in several of them: the first one that comes counts. Within one it is there once.
+
+        Args:
+            columns: the only ones that are wanted; all if None.
+
+        Raises:
+            UserError: as `read`.
+        """
+        wanted = list(self.names if columns is None else columns)
+        yield self._last_of_each(self._read_tail()).filter(wanted)
+        for part in reversed(self._parts()):
+            rows = _read_part(part, columns)
+            yield self._typed(rows) if columns is None else rows.astype({name: self._dtypes[name] for name in wanted})
 
     def append(self, rows: list[list[Any]]) -> None:
         """Add whole rows with one write, so that no reader and no kill sees less than a row; all of them, or none.
@@ -179,9 +196,9 @@ class StoredTable:
             temporary.write_text(text, encoding="utf-8", newline="")
 
 
-def _read_part(part: Path) -> pd.DataFrame:
+def _read_part(part: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     try:
-        return pd.read_parquet(part)
+        return pd.read_parquet(part, columns=None if columns is None else list(columns))
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{part} cannot be read: {reason}; put the file back from a copy") from None

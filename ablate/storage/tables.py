@@ -9,8 +9,7 @@ curve and sample are written before that.
 from __future__ import annotations
 
 import ast
-import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +131,23 @@ class StudyTables:
         """A row a replicate; of one that was run again, the last."""
         return self._replicates.read()
 
-    def curves(self) -> pd.DataFrame:
-        """A row an epoch, of the trials in the table and of no others."""
-        return self._curves.read().merge(self.trials()[KEY], on=KEY, how="inner").reset_index(drop=True)
+    def curves(self, of: pd.DataFrame | None = None) -> pd.DataFrame:
+        """A row an epoch, of the trials in the table and of no others.
+
+        Args:
+            of: the trials that are wanted, by the columns KEY; all of the table if None.
+        """
+        pieces = list(self._curves_of(self.trials() if of is None else of))
+        return pd.concat(pieces[::-1], ignore_index=True)
+
+    def _curves_of(self, trials: pd.DataFrame) -> Iterator[pd.DataFrame]:
+        """The curves of some trials, from the last to the first as they were written; one piece at a time in memory."""
+        left: Any = pd.MultiIndex.from_frame(trials.filter(KEY))
+        for rows in self._curves.pieces():
+            key = pd.MultiIndex.from_frame(rows.filter(KEY))
+            here: Any = rows[key.isin(left)] if len(left) else rows.head(0)
+            left = left[~left.isin(key)]
+            yield here
 
     def check(self, tasks: Collection[str], variants: Collection[str]) -> None:
         """Refuse tables of which rows have been lost, or that hold what the study does not know.
@@ -157,15 +170,14 @@ class StudyTables:
                         f"{table.file} holds trials of the {name} {unknown[0]!r}, of which metadata.json knows nothing"
                         "; put the two back from one copy, or delete these lines"
                     )
-        there = {tuple(row.values()) for row in plain_rows(trials.filter(KEY))}
+        there = _keys(trials)
         confirmed: Any = replicates[replicates["purpose"].eq("confirmation")]
-        for table, rows, most in (
-            (self._curves, self._curves.read(), 1),
-            (self._samples, self._samples.read(), 1),
-            (self._replicates, confirmed, 0),
+        for table, pieces, most in (
+            (self._curves, self._curves.pieces(KEY), 1),
+            (self._samples, self._samples.pieces(KEY), 1),
+            (self._replicates, [confirmed], 0),
         ):
-            held = {tuple(row.values()) for row in plain_rows(rows.drop_duplicates(KEY).filter(KEY))}
-            lost = sorted(held - there)
+            lost = sorted({key for rows in pieces for key in _keys(rows) - there})
             if len(lost) > most:
                 first = TrialId(*lost[0])
                 raise UserError(
@@ -192,16 +204,9 @@ class StudyTables:
         search = self.trials().assign(purpose="search", replicate=0)
         return [*plain_rows(search), *plain_rows(self.replicates())]
 
-    def rows(self) -> list[tuple[dict[str, Any], Curve]]:
+    def rows(self) -> TrialsWithCurves:
         """The rows of `trial_rows`, each with its curve, which a replicate has not."""
-        curves: dict[tuple[Any, ...], Curve] = {}
-        for row in plain_rows(self.curves()):
-            train, validation = (math.nan if row[name] is None else row[name] for name in ("train", "validation"))
-            curves.setdefault(tuple(row[name] for name in KEY), []).append((row["epoch"], train, validation))
-        return [
-            (row, [] if row["replicate"] else curves.get(tuple(row[name] for name in KEY), []))
-            for row in self.trial_rows()
-        ]
+        return TrialsWithCurves(self.trial_rows(), self._curves_of)
 
     def add(self, trial: dict[str, Any], curve: Curve, sample: str = "") -> None:
         """Keep a finished trial: first its curve and sample, then the row that makes it count."""
@@ -227,6 +232,41 @@ class StudyTables:
                 table.compact()
         self._curves.compact(keep=self.trials().filter(KEY))
         self._trials.compact()
+
+
+class TrialsWithCurves:
+    """Trials with their curves, of which memory holds one piece of the table at a time: the order is that of pieces.
+
+    Args:
+        rows: of the trials.
+        curves_of: gives the curves of trials, piece by piece.
+    """
+
+    def __init__(self, rows: list[dict[str, Any]], curves_of: Callable[[pd.DataFrame], Iterator[pd.DataFrame]]) -> None:
+        self._rows, self._curves_of = rows, curves_of
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], Curve]]:
+        left = {tuple(row[name] for name in KEY): row for row in self._rows if not row["replicate"]}
+        for piece in self._curves_of(pd.DataFrame(list(left), columns=KEY)):
+            for key, curve in _curves_in(piece):
+                yield left.pop(key), curve
+        yield from ((row, []) for row in left.values())
+        yield from ((row, []) for row in self._rows if row["replicate"])
+
+
+def _curves_in(piece: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], Curve]]:
+    """The curve of each trial."""
+    for key, rows in piece.groupby(KEY, sort=False):
+        columns = (rows[name].tolist() for name in ("epoch", "train", "validation"))
+        yield key, list(zip(*columns, strict=True))  # type: ignore[misc]
+
+
+def _keys(rows: pd.DataFrame) -> set[tuple[Any, ...]]:
+    """The trials of rows."""
+    return set(rows[KEY].drop_duplicates().itertuples(index=False, name=None))
 
 
 def trial_id(row: Mapping[str, Any]) -> TrialId:

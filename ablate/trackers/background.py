@@ -5,9 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import overload
 
 from ablate.credentials import masked
 from ablate.plan.config import Config
@@ -35,7 +34,7 @@ class BackgroundTrackers:
         names = tracker_names() if names is None else names
         self._threads = [_TrackerThread(name, folder, config, print_line) for name in names]
 
-    def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
+    def repair(self, trials: Iterable[tuple[Row, Curve]]) -> None:
         """As `Tracker.repair`."""
         for thread in self._threads:
             thread.do(lambda tracker, thread=thread: tracker.repair(_Watched(trials, thread)))
@@ -141,23 +140,13 @@ class _TrackerThread(threading.Thread):
 _LATER = "the sweep goes on without it; the same command, or --report-only, writes what it lacks"
 
 
-class _Watched(Sequence[tuple[Row, Curve]]):
+class _Watched(Iterable[tuple[Row, Curve]]):
     """Trials that tell a thread whenever one of them is taken."""
 
-    def __init__(self, trials: Sequence[tuple[Row, Curve]], thread: _TrackerThread) -> None:
+    def __init__(self, trials: Iterable[tuple[Row, Curve]], thread: _TrackerThread) -> None:
         self._trials, self._thread = trials, thread
 
     def __iter__(self) -> Iterator[tuple[Row, Curve]]:
         for trial in self._trials:
             self._thread.step()
             yield trial
-
-    def __len__(self) -> int:
-        return len(self._trials)
-
-    @overload
-    def __getitem__(self, index: int) -> tuple[Row, Curve]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[tuple[Row, Curve]]: ...
-    def __getitem__(self, index: int | slice) -> tuple[Row, Curve] | Sequence[tuple[Row, Curve]]:
-        return self._trials[index]

@@ -16,7 +16,7 @@ from ablate.trackers.trial_summary import NAMES
 
 # Set before mlflow reads them: an unreachable server is found out in seconds, not after minutes of retries.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 # On a server it would print two lines for each run that ends, into the display of the sweep.
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 for _noisy, _level in {

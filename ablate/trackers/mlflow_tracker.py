@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ class MlflowTracker:
             if not token:
                 return runs
 
-    def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
+    def repair(self, trials: Iterable[tuple[Row, Curve]]) -> None:
         """As `Tracker.repair`."""
         self._rows, self._best = {}, {}
         while self._replaced:

@@ -12,7 +12,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ class OptunaTracker:
         for name in [name for name, owner in self._owners.items() if owner in replaced]:
             self._delete(name)
 
-    def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
+    def repair(self, trials: Iterable[tuple[Row, Curve]]) -> None:
         """As `Tracker.repair`."""
         wanted: dict[str, dict[int, str]] = {}
         search = [row for row, _ in trials if not row["replicate"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -23,8 +23,12 @@ class Tracker(Protocol):
     `ablate.testing.trackers` holds the tests that every tracker passes.
     """
 
-    def repair(self, trials: Sequence[tuple[Row, Curve]]) -> None:
-        """Make the tracker hold these trials and no others: add what is missing, mend what is half-written or old."""
+    def repair(self, trials: Iterable[tuple[Row, Curve]]) -> None:
+        """Make the tracker hold these trials and no others: add what is missing, mend what is half-written or old.
+
+        Args:
+            trials: in any order; they can be gone through several times, each time from the disk.
+        """
         ...
 
     def add(self, trial: Row, curve: Curve) -> None:
