@@ -7,11 +7,12 @@ largest memory is measured.
 
 from __future__ import annotations
 
-import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from ablate.storage.folder import StudyFolder
 from ablate.storage.tables import StudyTables
 from ablate.storage.views import REPORT, Views
 from ablate.trackers.tracker import tracker_names
-from benchmarks.measure import markdown
+from benchmarks.measure import machine, markdown
 
 ROOT = Path(__file__).parents[1]
 INDICES = (1, 66, 1220)  # of 41 variants on two tasks
@@ -32,11 +33,10 @@ BLOCK = 11_000  # trials that are written at once: a million rows of curves, whi
 COLUMNS = {  # of the CSV file: what it is, and how it is shown
     "planned_seconds": ("planning all trials, seconds", "{:.2f}"),
     "stored_milliseconds": ("storing one trial, milliseconds", "{:.1f}"),
-    "megabytes": ("tables on disk, MB", "{:.1f}"),
     "resumed_seconds": ("the command again, with nothing to do, seconds", "{:.1f}"),
     "resumed_gigabytes": ("its memory, GB", "{:.2f}"),
     "report_seconds": ("report without importance, seconds", "{:.0f}"),
-    "report_gigabytes": ("its memory, GB, beside two workers that draw", "{:.2f}"),
+    "report_gigabytes": ("its memory, GB", "{:.2f}"),
     "status_seconds": ("`--status`, seconds", "{:.1f}"),
 }
 CONFIG = """
@@ -70,6 +70,7 @@ def run(out: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         table = pd.DataFrame(measured(Path(folder)))
     table.to_csv(out / "scale.csv", index=False)
+    (out / "scale.machine.txt").write_text(machine() + "\n", encoding="utf-8")
     print("\nA study of 41 variants on two tasks, 90 epochs a trial\n")
     print(text(out))
 
@@ -79,8 +80,8 @@ def text(results: Path) -> str:
     table = pd.read_csv(results / "scale.csv")
     rows = {what: [form.format(value) for value in table[name]] for name, (what, form) in COLUMNS.items()}
     shown = pd.DataFrame.from_dict(rows, orient="index", columns=[f"{n:,} trials" for n in table["trials"]])
-    machine = (results / "scale.machine.txt").read_text(encoding="utf-8").strip()
-    return f"{markdown(shown.reset_index(names=''))}\n\nMeasured on {machine}"
+    where = (results / "scale.machine.txt").read_text(encoding="utf-8").strip()
+    return f"{markdown(shown.reset_index(names=''))}\n\nMeasured on {where}."
 
 
 def measured(folder: Path) -> list[dict[str, float]]:
@@ -101,9 +102,10 @@ def measured(folder: Path) -> list[dict[str, float]]:
         grow(study.tables, study.path, indices)
         study.tables.compact()  # as the end of a sweep does
         row["stored_milliseconds"] = 1000 * store(study.tables, folder / "stored") / ADDED
-        row["megabytes"] = sum(file.stat().st_size for file in study.tables.files()) / 1e6
         asked = [*words, "--trials", str(indices)]
-        study.write_metadata({**study.metadata(), "expected": indices})
+        study.open(replace(study.config(), trials=indices), fresh=False)
+        configuration = study.config().to_toml()
+        study.write_metadata({**study.metadata(), "expected": indices, "configuration": configuration})
         row["report_seconds"], row["report_gigabytes"] = report(folder)
         Views(study, study.config()).mark([REPORT, *tracker_names()])  # which are measured by `start`
         row["resumed_seconds"], row["resumed_gigabytes"] = sweep(folder, *asked)
@@ -159,13 +161,19 @@ def sweep(folder: Path, *words: str) -> tuple[float, float]:
 
 
 def process(folder: Path, command: list[str]) -> tuple[float, float]:
-    """Seconds, and the gigabytes that the process had at most; not those of its workers."""
+    """Seconds, and the gigabytes that the process, or one of its workers, had at most."""
     began = time.perf_counter()
-    with (folder / "log").open("w") as log:
-        pid = os.posix_spawn(
-            command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, log.fileno(), fd) for fd in (1, 2)]
-        )
-        _, status, usage = os.wait4(pid, 0)
-    if status:
-        raise RuntimeError((folder / "log").read_text())
-    return time.perf_counter() - began, usage.ru_maxrss / 1e6
+    # A process counts what the one that started it had, so that a small one stands between.
+    done = subprocess.run([sys.executable, "-c", BETWEEN, *command], cwd=folder, capture_output=True, text=True)
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return seconds, float(done.stdout.split()[-1]) / 1e6
+
+
+BETWEEN = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(done.returncode)
+"""
