@@ -78,10 +78,10 @@ def run(out: Path) -> None:
 def text(results: Path) -> str:
     """The measured table, a column for each size of the study, with the machine."""
     table = pd.read_csv(results / "scale.csv")
-    rows = {what: [form.format(value) for value in table[name]] for name, (what, form) in COLUMNS.items()}
-    shown = pd.DataFrame.from_dict(rows, orient="index", columns=[f"{n:,} trials" for n in table["trials"]])
+    rows = [[what, *map(form.format, table[name])] for name, (what, form) in COLUMNS.items()]
+    shown = pd.DataFrame(rows, columns=["", *(f"{n:,} trials" for n in table["trials"])])
     where = (results / "scale.machine.txt").read_text(encoding="utf-8").strip()
-    return f"{markdown(shown.reset_index(names=''))}\n\nMeasured on {where}."
+    return f"{markdown(shown)}\n\nMeasured on {where}."
 
 
 def measured(folder: Path) -> list[dict[str, float]]:
