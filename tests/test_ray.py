@@ -93,7 +93,7 @@ def test_a_study_on_a_ray_of_this_machine_is_that_of_its_workers(
         text=True,
         timeout=240,
     )
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert_same_study(tmp_path / "results", undisturbed)
 
 

@@ -146,10 +146,12 @@ def test_ten_sweeps_at_once_share_one_mlflow_server_and_one_postgresql(
     mlflow: tuple[Server, str],
     postgresql: tuple[Server, str],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both stores are empty, so that all ten make them at once; each sweep is told nothing but two addresses."""
     _, arguments = sweep_to_kill
     (_, uri), (_, storage) = mlflow, postgresql
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")  # eleven programs may share two cores here
     names = [f"s{number}" for number in range(10)]
     shared = [*arguments, "--tracking-uri", uri, "--storage", storage, "--launcher", "serial", "--trials", "4"]
     sweeps = [start(tmp_path, [*shared, "--study", name], tmp_path / name) for name in names]

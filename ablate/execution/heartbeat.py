@@ -76,7 +76,11 @@ class Heartbeat:
 
     def _run(self) -> None:
         while True:
-            beat = Beat(socket.gethostname(), os.getpid(), self._workers(), self._since, time.time(), self._ended)
+            try:
+                workers = self._workers()
+            except Exception:  # a cluster that has gone, which the sweep itself tells
+                workers = 0
+            beat = Beat(socket.gethostname(), os.getpid(), workers, self._since, time.time(), self._ended)
             with contextlib.suppress(OSError):  # the tables tell of a full disk
                 write_text(self._file, json.dumps(asdict(beat)))
             if self._over.wait(EVERY):

@@ -55,6 +55,12 @@ class RayExecutor:
         Raises:
             UserError: workers have another version of ablate, or the cluster has gone.
         """
+        try:
+            yield from self._run(trials, enough)
+        except (ConnectionError, self._ray.exceptions.RayError) as error:
+            raise UserError(f"Ray has gone: {_last_line(error)}; what is finished is kept") from None
+
+    def _run(self, trials: Sequence[TrialId], enough: Callable[[], bool]) -> Iterator[TrialResult]:
         waiting = deque(trials)
         while True:
             while waiting and len(self._running) < AHEAD * self.workers():
