@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,14 @@ class Trackers:
         return []
 
 
+class NoHeartbeat(nullcontext[Any]):
+    def __init__(self, *_: object) -> None:
+        super().__init__(self)
+
+    def add(self) -> None:
+        pass
+
+
 def test_a_kill_at_any_step_leaves_a_study_that_goes_on(
     at_a_prompt: None, small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +109,7 @@ def test_a_kill_at_any_step_leaves_a_study_that_goes_on(
     monkeypatch.setattr(execution, "BackgroundTrackers", Trackers)
     monkeypatch.setattr(execution, "report_study", lambda folder, *_, **options: folder.path / "report")
     monkeypatch.setattr(stored_table, "ROWS_PER_PART", 2)  # so that some rows are in sealed parts
+    monkeypatch.setattr(execution, "Heartbeat", NoHeartbeat)  # whose thread writes when it likes
     define(CELL)
     before = ablate.run(**small)
     trials = before.trials.set_index(["variant", "index"])

@@ -107,7 +107,9 @@ class StudyResults:
     # A row a trial: task, variant, index, state, the hyperparameters, validation, test, best_epoch, epochs, parameters,
     # seconds, reason. `validation` and `test` are in the unit of the task's metric.
     trials: pd.DataFrame
-    curves: pd.DataFrame  # a row an epoch: task, variant, index, epoch, train, validation; see `curves_of`
+    # A row an epoch: task, variant, index, epoch, train, validation. Empty where there are more than a million of them,
+    # for which memory should not be asked: `curves_of` gives those of some trials, in any study.
+    curves: pd.DataFrame
     samples: pd.DataFrame  # a row a trial whose network wrote a text: task, variant, index, sample
     tasks: list[TaskMetadata]  # in the order of the study
     variants: list[VariantMetadata]  # in the order of the study

@@ -22,11 +22,12 @@ def load_results(folder: StudyFolder, compute: Compute | None = None) -> StudyRe
     """
     folder.check_tables()
     metadata, tables = folder.metadata(), folder.tables
+    large = tables.has_sealed_curves
     results = StudyResults(
         name=folder.name,
         trials=tables.trials(),
-        curves=pd.DataFrame(columns=[column.name for column in CURVE_COLUMNS]),
-        read_curves=tables.curves,
+        curves=pd.DataFrame(columns=[column.name for column in CURVE_COLUMNS]) if large else tables.curves(),
+        read_curves=tables.curves if large else None,
         samples=tables.samples(),
         replicates=tables.replicates(),
         tasks=[TaskMetadata.from_dict(task) for task in metadata.get("tasks", {}).values()],

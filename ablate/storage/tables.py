@@ -140,6 +140,11 @@ class StudyTables:
         pieces = list(self._curves_of(self.trials() if of is None else of))
         return pd.concat(pieces[::-1], ignore_index=True)
 
+    @property
+    def has_sealed_curves(self) -> bool:
+        """Whether there are so many rows of curves that they are read for some trials at a time."""
+        return any(file.suffix == ".parquet" for file in self._curves.files())
+
     def _curves_of(self, trials: pd.DataFrame) -> Iterator[pd.DataFrame]:
         """The curves of some trials, from the last to the first as they were written; one piece at a time in memory."""
         left: Any = pd.MultiIndex.from_frame(trials.filter(KEY))
