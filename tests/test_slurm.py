@@ -49,8 +49,6 @@ def test_an_array_that_is_cancelled_requeued_and_timed_out_gives_the_table_of_on
         assert "Comment=two words" in run("scontrol", "show", "job", array)
         begun(shards, 1)
         run("scancel", f"{array}_1")
-        said = run(sys.executable, str(ROOT / "run_sweep.py"), "--status", "s")
-        assert f"job {array}_2: running" in said and "(Dependency)" in said and "shard 2-of-4: " in said, said
         begun(shards, 2)
         frozen = process_of(shards, 2)
         os.kill(frozen, signal.SIGSTOP)
@@ -67,6 +65,8 @@ def test_an_array_that_is_cancelled_requeued_and_timed_out_gives_the_table_of_on
             text=True,
         )
         assert again.returncode == 2 and "has jobs in the queue" in again.stderr, again.stdout
+        said = run(sys.executable, str(ROOT / "run_sweep.py"), "--status", "s")
+        assert f"job {array}_2: running" in said and "(Dependency)" in said and "shard 2-of-4: " in said, said
         wait_until(lambda: not queued())
         wait_until(lambda: not Path(f"/proc/{frozen}").exists())
         assert not (tmp_path / "results" / "s" / "trials.csv").exists(), "a report of half a study"
