@@ -51,6 +51,7 @@ def test_an_array_that_is_cancelled_requeued_and_timed_out_gives_the_table_of_on
         run("scancel", f"{array}_1")
         begun(shards, 2)
         frozen = process_of(shards, 2)
+        assert frozen, "it has ended already"
         os.kill(frozen, signal.SIGSTOP)
         run("scontrol", "update", f"JobId={array}_2", "TimeLimit=1")  # minutes, the shortest that there is
         begun(shards, 3)
