@@ -27,10 +27,12 @@ def start(folder: Path, arguments: list[str], log: Path) -> subprocess.Popen[byt
         return subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, start_new_session=True)
 
 
-def wait_until(true: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = LONGEST) -> None:
+def wait_until(
+    true: Callable[[], object], process: subprocess.Popen[bytes] | None = None, seconds: float = LONGEST
+) -> None:
     """Wait until something is true, or a process has ended."""
     end = time.monotonic() + seconds
-    while not true() and process.poll() is None:
+    while not true() and (process is None or process.poll() is None):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.002)
 

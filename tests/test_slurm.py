@@ -7,15 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import ablate
 from tests.conftest import ROOT, Command
-from tests.faults import assert_same_study, lines
+from tests.faults import assert_same_study, lines, wait_until
 from tests.servers import slurm_cluster
 
 SLURM = ("--launcher", "slurm", "--shards", "4")
@@ -94,13 +92,6 @@ def process_of(shards: Path, number: int) -> int:
         except OSError:
             continue
     return 0
-
-
-def wait_until(true: Callable[[], object], seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_the_scripts_are_shown_without_slurm(sweep: Command, tmp_path: Path) -> None:

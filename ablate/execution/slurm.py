@@ -11,18 +11,18 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.errors import UserError, storage_errors
 from ablate.execution.preparation import check_plan, prepare, with_reference
 from ablate.execution.processes import prepare_environment
 from ablate.execution.progress import ProgressDisplay
-from ablate.execution.schedule import Schedule
-from ablate.execution.shards import folder_of, shards_of, whole_of
+from ablate.execution.shards import folder_of, shards_of
 from ablate.plan.shard import Shard
 from ablate.plan.study_plan import StudyPlan
 from ablate.storage.folder import SHARDS, StudyFolder, write_text
+from ablate.storage.tables import ENDED, trial_id
 
 ARRAY, REPORT = "array.sh", "report.sh"  # the scripts, in the folder of the study's shards
 _JOBS = "slurm.json"  # the ids of the jobs that were submitted last
@@ -126,14 +126,11 @@ def incomplete(plan: StudyPlan, folder: StudyFolder) -> list[int]:
     Raises:
         UserError: the study has shards of another number already.
     """
-    number = _number_of_shards(plan, folder)
-    found = []
-    for each in range(1, number + 1):
-        own = replace(plan, config=replace(plan.config, launcher="local", shard=str(Shard(each, number))))
-        schedule = Schedule(own, folder_of(own.config), whole_of(own.config))
-        if set(schedule.wanted()) - set(schedule.ended()):
-            found.append(each)
-    return found
+    shards = [Shard(each, _number_of_shards(plan, folder)) for each in range(1, plan.config.shards + 1)]
+    there = [each for each in (folder, *shards_of(folder)) if each.exists]
+    ended = {trial_id(row) for each in there for row in each.tables.trial_rows() if row["state"] in ENDED}
+    missing = {trial.index for trial in plan.trials() if trial not in ended}
+    return [shard.number for shard in shards if any(index in shard for index in missing)]
 
 
 def queue(folder: StudyFolder) -> list[Task]:
