@@ -78,6 +78,20 @@ def test_no_row_is_lost_by_kills_between_any_two_steps(
     assert list((tmp_path / "t").glob("part-*.parquet")), "nothing was sealed"
 
 
+def test_a_table_cut_at_any_byte_goes_on_with_its_whole_rows(tmp_path: Path) -> None:
+    """As a kill leaves it, or a disk that was full before the first row."""
+    table = small_table(tmp_path)
+    table.append([["a", 0, 0.5], ["b", 1, 1.5]])
+    whole = table.file.read_bytes()
+    for length in range(len(whole) + 1):
+        table.file.write_bytes(whole[:length])
+        table.compact()
+        rows = max(0, whole[:length].count(b"\n") - 1)
+        assert held(table) == dict([(("a", 0), 0.5), (("b", 1), 1.5)][:rows])
+        table.append([["c", 2, 2.5]])
+        assert held(table)["c", 2] == 2.5 and len(held(table)) == rows + 1
+
+
 def test_a_sealed_study_reads_as_an_open_one(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = StudyTables(study / "results" / "s")
     shutil.copytree(study / "results" / "s", tmp_path / "s")

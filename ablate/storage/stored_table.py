@@ -196,9 +196,10 @@ class StoredTable:
         if not self.file.exists():
             return False
         with self.file.open("rb") as stream:
-            heading = stream.readline()
+            if stream.readline() != _csv([self.names]).encode():  # or it is empty, as a full disk leaves it
+                return False
             stream.seek(-1, os.SEEK_END)
-            return heading == _csv([self.names]).encode() and stream.read() == b"\n"
+            return stream.read() == b"\n"
 
     def _rewrite(self, table: pd.DataFrame) -> None:
         text = _csv([list(table.columns), *([_cell(value) for value in row.values()] for row in plain_rows(table))])
