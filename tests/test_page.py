@@ -23,7 +23,7 @@ from ablate.report import FIGURES
 from ablate.report.latex import LONG, LONGEST, escaped, latex_table
 from ablate.report.page import render_page
 from ablate.report.pdf import html_tree, render_pdf
-from ablate.report.write import render_figure
+from ablate.report.pictures import render_figure
 from ablate.testing.synthetic import synthetic_results, unusual_results
 
 NO_FIGURES = dict.fromkeys((entry.name for entry in FIGURES), b"<svg/>")

@@ -6,6 +6,8 @@ Heavy libraries are imported where they are needed, so that --help, --list, --de
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import os
 import re
 import shlex
@@ -37,6 +39,8 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 complete, 1 some trials failed, 2 bad usage or input, 3 a disk."""
     words = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        atexit.register(gc.freeze)  # else Python looks through a million objects before it ends, which takes seconds
     try:
         return _run(_parsed(words), words)
     except UserError as error:
@@ -173,7 +177,7 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         given["data"] = _data(given["data"])
     _take_hours(given)
     config = load_config(file, given)
-    from ablate.plan.config import RAY, SLURM
+    from ablate.plan.config import LOCAL, RAY, SLURM
 
     for name, launcher in (("shards", SLURM), ("sbatch", SLURM), ("address", RAY)):
         if name in given and config.launcher != launcher:
@@ -218,6 +222,11 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         print(catalogue.dry_run(plan), flush=True)
         print(catalogue.time_estimate(plan))
         return 0
+    from ablate.execution.processes import prepare_environment, process_context
+
+    prepare_environment()
+    if config.launcher == LOCAL:
+        process_context()  # its server imports what workers need while this process imports the rest
     from ablate.execution.sweep import run_study
 
     failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]), redo=redo, full=full)

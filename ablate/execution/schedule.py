@@ -12,7 +12,6 @@ from ablate.execution.time_budget import TimeBudget
 from ablate.plan.confirmation import confirmation_trials
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import StudyPlan
-from ablate.statistics.planning import ASSUMED_CORRELATION, detectable_difference
 from ablate.storage.folder import StudyFolder
 from ablate.storage.results import whole_indices_of
 from ablate.storage.tables import ENDED, trial_id
@@ -118,6 +117,8 @@ class Schedule:
 
     def _found(self, n: int, variants: int) -> str:
         """The smallest difference that n trials find, as the dry run tells it."""
+        from ablate.statistics.planning import ASSUMED_CORRELATION, detectable_difference  # slow to import
+
         paired = self._plan.config.paired
         found = detectable_difference(n, variants - 1, ASSUMED_CORRELATION if paired else 0.0, paired)
         return "no difference, however large" if math.isinf(found) else f"{found:.2g} standard deviations"

@@ -10,15 +10,13 @@ import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from importlib.resources import files
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 
 from ablate.definitions.study_results import StudyResults
 from ablate.report.page import lead, render_sections
+from ablate.report.pictures import typeset
 
 _VOID = {"br", "hr", "img", "wbr", "col"}
 _BLOCKS = {"", "div", "section", "figure", "details", "ul", "ol", "table", "thead", "tbody", "tr", "blockquote"}
@@ -30,24 +28,15 @@ def render_pdf(results: StudyResults, tables: Mapping[str, pd.DataFrame], pdfs: 
 
     What the page folds is left out, and said to be.
     """
-    import typst  # a compiler of 30 MB, which no other part of the report needs
-
     sections = render_sections(results, tables, {name: f"{name}.pdf" for name in pdfs})
     document = {
         "title": results.name,
         "lead": lead(results),
         "sections": [{"title": section.title, "body": html_tree(section.html)} for section in sections],
     }
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        for figure, content in pdfs.items():
-            (folder / f"{figure}.pdf").write_bytes(content)
-        (folder / "report.json").write_text(json.dumps(document), encoding="utf-8")
-        source = files("ablate.report").joinpath("report.typ").read_text(encoding="utf-8")
-        (folder / "report.typ").write_text(source, encoding="utf-8")
-        # Typst's own fonts, and for what these lack the one that the figures have: the same pages on every machine.
-        fonts: list[Any] = [str(Path(mpl.get_data_path()) / "fonts" / "ttf")]
-        return typst.compile(folder / "report.typ", root=folder, font_paths=fonts, ignore_system_fonts=True)
+    pictures = {f"{figure}.pdf": content for figure, content in pdfs.items()}
+    source = files("ablate.report").joinpath("report.typ").read_text(encoding="utf-8")
+    return typeset(source, {**pictures, "report.json": json.dumps(document).encode()})
 
 
 def html_tree(html: str) -> list[Any]:

@@ -153,10 +153,11 @@ def _panel(ax: Axes, block: Block, name: str, reference: str, width: float, rast
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.tick_params(labelsize=5.5, pad=1.5)
-    ax.set_title(name, loc="left", fontsize=6.5, pad=1.5, color=BLACK if name == reference else BLUE)
+    # Where a title's place is not given, every tick of the panel is looked at to find it, each time it is drawn.
+    ax.set_title(name, loc="left", y=1, fontsize=6.5, pad=1.5, color=BLACK if name == reference else BLUE)
     end = block.curves[name].y[-1]
     mark = "▲" if end > block.limits[1] else "▼" if end < block.limits[0] else ""
-    ax.set_title(f"{block.curves[name].label}{mark}", loc="right", fontsize=5.5, pad=1.5, color=QUIET)
+    ax.set_title(f"{block.curves[name].label}{mark}", loc="right", y=1, fontsize=5.5, pad=1.5, color=QUIET)
 
 
 def _legend(blocks: Sequence[Block], key: Key) -> list[Line2D | Patch]:

@@ -17,8 +17,9 @@ from ablate.analysis.dataframes import records, unique, where
 from ablate.analysis.verdicts import BETTER, WORSE
 from ablate.report import style
 from ablate.report.page import environment
+from ablate.report.pictures import render_figure
 from ablate.report.style import BLUE, GREEN, ORANGE, PURPLE, QUIET, SKY, VERMILLION
-from ablate.report.write import render_figure, write_file
+from ablate.report.write import write_file
 
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS = ("o", "s", "^", "D", "v", "P")

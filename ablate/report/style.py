@@ -58,7 +58,6 @@ def theme() -> Iterator[None]:
         "xtick.major.size": 2.5,
         "ytick.major.size": 2.5,
         "hatch.linewidth": 0.8,
-        "pdf.fonttype": 42,  # text stays text: journals refuse type 3 fonts
         "svg.hashsalt": "ablate",  # else every run writes other identifiers
         "savefig.dpi": 200,
         "figure.dpi": 100,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ablate.analysis import AnalysisTables
 from ablate.definitions.study_results import StudyResults
@@ -17,12 +15,10 @@ from ablate.report.gallery import render_gallery
 from ablate.report.latex import latex_table
 from ablate.report.page import render_page
 from ablate.report.pdf import render_pdf
+from ablate.report.pictures import render_figure
 from ablate.report.registry import FIGURES
-from ablate.report.style import theme
 
 MANY = 40  # panels, one for each task and variant, that take longer to draw than the libraries to import
-# Dates would make two reports of the same numbers differ.
-_DATELESS = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
 
 
 def write_report(results: StudyResults, folder: Path, spread: Compute | None = None) -> Path:
@@ -72,20 +68,6 @@ def _drawn(tables: AnalysisTables, spread: Compute | None) -> Iterator[tuple[str
 def draw_figure(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
     """The figure of this name as PDF, SVG and PNG."""
     return render_figure(FIGURES[name](tables))
-
-
-def render_figure(figure: Figure) -> dict[str, bytes]:
-    """The figure as PDF, SVG and PNG."""
-    found = {}
-    with theme():
-        # The layout is worked out once, not for each format.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for kind, metadata in _DATELESS.items():
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
-            found[kind] = buffer.getvalue()
-    return found
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -21,8 +21,8 @@ from ablate.analysis import AnalysisTables
 from ablate.definitions.study_results import StudyResults
 from ablate.report import FIGURES, SECTIONS
 from ablate.report.page import render_section
+from ablate.report.pictures import render_figure
 from ablate.report.style import WIDTH
-from ablate.report.write import render_figure
 from ablate.testing.synthetic import unusual_results
 
 TABLES = ("trials", "curves", "samples", "replicates")  # of a study's results
