@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.analysis.comparisons import compare
+from ablate.analysis.dataframes import records, where
 from ablate.analysis.registry import analysis
 from ablate.analysis.verdicts import SETS
 from ablate.definitions.study_results import StudyResults
@@ -44,7 +45,7 @@ def best_sets(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.D
 
 def _best_set(results: StudyResults, tables: Mapping[str, pd.DataFrame], task: str, name: str) -> list[dict[str, Any]]:
     sign, outsiders = results.sign(task), set(results.controls)
-    found = compare(results, tables, task, name, results.reference)
+    found = records(where(tables["comparisons"], task=task, set=name))
     losses = {row["variant"]: sign * row["mean"] for row in found if row["variant"] not in outsiders}
     # The pairs of one comparison may lack a draw that others have, so each mean is that of its own comparison.
     if found:

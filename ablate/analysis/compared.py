@@ -78,6 +78,5 @@ def others(scored: pd.DataFrame, task: str, reference: str) -> tuple[pd.DataFram
 
 def pair(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The trials at the draws that both have, in the same order."""
-    a, b = (table.drop_duplicates("index").set_index("index").sort_index() for table in (first, second))
-    common = a.index.intersection(b.index)
-    return a.loc[common], b.loc[common]
+    _, at_first, at_second = np.intersect1d(first["index"], second["index"], return_indices=True)
+    return first.iloc[at_first], second.iloc[at_second]

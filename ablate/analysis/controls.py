@@ -45,12 +45,15 @@ def controls(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Da
     families = {
         key: where(group, role=VARIANT)["p"].tolist() for key, group in groups(tables["comparisons"], "task", "set")
     }
+    trials = {name: tables[name] for name in ("scored_trials", "confirmation_trials")}
     for variant in results.variants:
         if not variant.equal_to or _starts_apart(results):
             continue
+        names = [variant.name, variant.equal_to]
+        of_the_two = {table: rows.loc[rows["variant"].isin(names)] for table, rows in trials.items()}
         for task in results.task_order:
             for name in SETS:
-                found = compare(results, tables, task, name, variant.equal_to)
+                found = compare(results, of_the_two, task, name, variant.equal_to)
                 family = families.get((task, name), [])
                 rows += [
                     {**row, "task": task, "set": name, "kind": EQUAL, "reference": variant.equal_to}

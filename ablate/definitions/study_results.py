@@ -203,7 +203,8 @@ class StudyResults:
     def signs(self, table: pd.DataFrame) -> pd.Series:
         """The `sign` of each row's task, shape (rows,)."""
         signs = {task: self.sign(task) for task in _names(table, "task")}
-        return table["task"].map(signs.get).astype(float)  # pyright: ignore[reportReturnType]
+        column: Any = table["task"]
+        return _looked_up(column, signs)
 
     def ordered(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table's rows by task and variant in the orders above; within them as they stood."""
@@ -216,7 +217,7 @@ class StudyResults:
             for name in by
         }
         return table.sort_values(
-            by, key=lambda column: column.map(ranks[str(column.name)]), kind="stable", ignore_index=True
+            by, key=lambda column: _looked_up(column, ranks[str(column.name)]), kind="stable", ignore_index=True
         )
 
 
@@ -225,8 +226,13 @@ def control_name(number: int) -> str:
     return f"control {number}"
 
 
+def _looked_up(column: pd.Series, found: Mapping[str, float]) -> pd.Series:
+    """What each name in a column stands for; as categories, of which each is looked up once."""
+    return column.astype("category").map(found).astype(float)  # pyright: ignore[reportArgumentType]
+
+
 def _names(table: pd.DataFrame, column: str) -> set[str]:
-    return {str(name) for name in table[column]} if column in table else set()
+    return set(map(str, table[column].unique())) if column in table else set()
 
 
 def _with_others(names: list[str], found: set[str]) -> list[str]:

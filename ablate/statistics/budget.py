@@ -68,12 +68,15 @@ def expected_best(validation: npt.ArrayLike, test: npt.ArrayLike) -> Array:
     """
     ranked = np.asarray(test, float)[np.argsort(np.asarray(validation, float), kind="stable")]
     n = len(ranked)
+    return ranked @ _chances(n)
+
+
+@lru_cache(maxsize=4)
+def _chances(n: int) -> Array:
+    """The probability that the i-th best of n draws is the best of m, shape (i, m)."""
+    factorials = special.gammaln(np.arange(n + 1) + 1.0)  # their logarithms
     i, m = np.arange(1, n + 1)[:, None], np.arange(1, n + 1)[None, :]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        logarithm = _log_choose(n - i, m - 1) - _log_choose(n, m)
-    return ranked @ np.exp(np.where(m - 1 <= n - i, logarithm, -math.inf))
-
-
-def _log_choose(n: npt.ArrayLike, k: npt.ArrayLike) -> Array:
-    n, k = np.asarray(n, float), np.asarray(k, float)
-    return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    worse, others = n - i, m - 1
+    logarithm = factorials[worse] - factorials[others] - factorials[np.maximum(worse - others, 0)]
+    logarithm -= factorials[n] - factorials[m] - factorials[n - m]
+    return np.exp(np.where(others <= worse, logarithm, -math.inf))

@@ -140,12 +140,12 @@ def _halves_drawn(samples: list[Array]) -> list[tuple[Array, Array]]:
     if not samples:
         return []
     columns = _columns(samples)
+    sizes, which = np.unique([len(d) for d in samples], return_inverse=True)
+    of_size = (np.arange(len(columns.T)) < sizes[:, None]).astype(float)
     counts, sums = np.zeros((len(samples), 1 + FLIPS)), np.zeros((len(samples), 1 + FLIPS))
     for chunk, pattern in enumerate(_patterns(len(columns.T))):
         at = slice(1 + chunk * _CHUNK, 1 + (chunk + 1) * _CHUNK)
-        sums[:, at] = columns @ pattern
-        for n in {len(d) for d in samples}:
-            counts[[len(d) == n for d in samples], at] = pattern[:n].sum(axis=0)
+        sums[:, at], counts[:, at] = columns @ pattern, (of_size @ pattern)[which]
     return list(zip(counts, sums, strict=True))
 
 
@@ -165,10 +165,12 @@ def _patterns(n: int) -> Iterator[Array]:
 
 def _drawn(sizes: list[Array], thresholds: Array) -> list[float]:
     columns = _columns(sizes)
+    totals = columns.sum(axis=1)
     as_far, drawn = np.zeros(len(sizes), int), np.zeros(len(sizes), int)
     for pattern in _patterns(len(columns.T)):
         # What is far from any threshold after the first patterns stays so, and needs no more of them.
         open_ = (1 + as_far) / (1 + drawn) <= _NEAR if drawn.any() else np.ones(len(sizes), bool)
-        as_far[open_] += (np.abs(columns[open_] @ (2.0 * pattern - 1.0)) >= thresholds[open_, None]).sum(axis=1)
+        sums = 2.0 * (columns[open_] @ pattern) - totals[open_, None]  # with a minus where the pattern has a zero
+        as_far[open_] += (np.abs(sums) >= thresholds[open_, None]).sum(axis=1)
         drawn[open_] += _CHUNK
     return [float(p) for p in (1 + as_far) / (1 + drawn)]
