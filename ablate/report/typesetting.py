@@ -22,6 +22,7 @@ _LETTERS = {
     Path.CURVE4: "C",
     Path.CLOSEPOLY: "Z",
 }
+_MORE = {Path.CURVE3: 1, Path.CURVE4: 2}  # points after the first
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,18 @@ def typeset(latex: str, name: str) -> EquationOutline | None:
             outline = TextPath((0, 0), f"${latex}$", size=_SIZE, prop=FontProperties(math_fontfamily="cm"))
     except ValueError:
         return None
-    box = outline.get_extents()
-    data = "".join(
-        _LETTERS[code] + ("" if code == Path.CLOSEPOLY else _points(points))
-        for points, code in outline.iter_segments(curves=True, simplify=False)
-        if code in _LETTERS
-    )
-    # The y-axis of an SVG points down.
-    return EquationOutline(latex, name, data, (box.x0 - 1, -box.y1 - 1, box.width + 2, box.height + 2))
+    codes = np.asarray(outline.codes)
+    points = np.asarray(outline.vertices) * (1, -1)  # the y-axis of an SVG points down
+    drawn = points[codes != Path.CLOSEPOLY]
+    (left, top), (right, bottom) = drawn.min(axis=0) - 1, drawn.max(axis=0) + 1
+    return EquationOutline(latex, name, _data(codes, points), (left, top, right - left, bottom - top))
 
 
-def _points(points: npt.NDArray[np.float64]) -> str:
-    return " ".join(f"{round(_GRID * x)} {round(-_GRID * y)}" for x, y in zip(points[::2], points[1::2], strict=True))
+def _data(codes: npt.NDArray[np.uint8], points: npt.NDArray[np.float64]) -> str:
+    """The path in SVG's words; a curve has its code at each of its points."""
+    words, left = [], 0  # points of a curve that are to come
+    for code, (x, y) in zip(codes.tolist(), np.rint(_GRID * points).astype(int).tolist(), strict=True):
+        letter, more = (" ", left - 1) if left else (_LETTERS[code], _MORE.get(code, 0))
+        words.append(letter if code == Path.CLOSEPOLY else f"{letter}{x} {y}")
+        left = more
+    return "".join(words)

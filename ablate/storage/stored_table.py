@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ablate.errors import UserError
@@ -224,8 +225,11 @@ def _without(table: pd.DataFrame, column: str, values: Collection[str]) -> pd.Da
 
 def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as plain Python values, None for what is empty."""
-    columns = {name: [None if pd.isna(value) else value for value in table[name].tolist()] for name in table.columns}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    columns = {name: np.array(table[name], dtype=object) for name in table.columns}
+    for name, values in columns.items():
+        values[table[name].isna().to_numpy()] = None
+    lists = (values.tolist() for values in columns.values())
+    return [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
 def _cell(value: Any) -> str:

@@ -271,7 +271,9 @@ def _curves_in(piece: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], Curve]]:
 
 def _keys(rows: pd.DataFrame) -> set[tuple[Any, ...]]:
     """The trials of rows."""
-    return set(rows[KEY].drop_duplicates().itertuples(index=False, name=None))
+    keys = rows[KEY]
+    first = keys.ne(keys.shift()).any(axis=1)  # of the rows of a trial, which stand together
+    return set(keys.loc[first].itertuples(index=False, name=None))
 
 
 def trial_id(row: Mapping[str, Any]) -> TrialId:

@@ -101,8 +101,6 @@ class RayExecutor:
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError, errors.ObjectLostError):
             reason = f"its worker died {RETRIES + 1} times, as one does that takes longer than trial_timeout"
             return failed_trial(self._plan, trial, reason)
-        except errors.RayError as error:
-            raise UserError(f"Ray cannot run trials: {_last_line(error)}") from None
 
 
 _runners: dict[str, TrialRunner] = {}  # of this worker process: the one that it needs
