@@ -16,31 +16,41 @@ ATTEMPTS = 3
 
 
 def in_processes(workers: int, tell: Tell, what: str = "fitting for importance") -> Compute:
-    """Compute by so many processes of one thread each; by one, in this process."""
+    """Compute by so many processes of one thread each, which begin at once; by one, in this process."""
 
     def compute(function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tuple[int, Any]]:
-        total = len(inputs)
-        tell(what, 0, total)
-        results = _spread(workers, function, inputs) if min(workers, total) > 1 else _here(function, inputs)
-        for done, result in enumerate(results, start=1):
-            tell(what, done, total)
-            yield result
+        tell(what, 0, len(inputs))
+        if min(workers, len(inputs)) > 1:
+            results = _spread(workers, function, inputs)
+            next(results)
+        else:
+            results = _here(function, inputs)
+        return _told(results, lambda done: tell(what, done, len(inputs)))
 
     return compute
+
+
+def _told(results: Iterator[Any], tell: Callable[[int], None]) -> Iterator[Any]:
+    for done, result in enumerate(results, start=1):
+        tell(done)
+        yield result
 
 
 def _here(function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tuple[int, Any]]:
     return ((place, function(**each)) for place, each in enumerate(inputs))
 
 
-def _spread(workers: int, function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tuple[int, Any]]:
-    """What a killed process has not computed, others compute."""
-    left = dict(enumerate(inputs))
+def _spread(workers: int, function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[Any]:
+    """First nothing, once the processes have begun, then each result; what a killed one has not computed, others do."""
+    left, begun = dict(enumerate(inputs)), False
     for attempt in range(1, ATTEMPTS + 1):
         pool = process_pool(min(workers, len(left)))
         try:
             with processes_start():
                 places = {pool.submit(function, **each): place for place, each in left.items()}
+            if not begun:
+                begun = True
+                yield None
             for future in as_completed(places):
                 result = future.result()
                 del left[places[future]]

@@ -34,6 +34,7 @@ from ablate.storage.views import REPORT, Views
 from ablate.trackers.background import BackgroundTrackers
 from ablate.trackers.tracker import tracker_names
 
+MANY_PANELS = 40  # one for each task and variant, that take longer to draw than the libraries to import
 MIN_POINTS = 50  # trials a variant, below which slow analyses have little to say and take longer than is expected
 
 
@@ -231,10 +232,15 @@ def report_study(folder: StudyFolder, workers: int, tell: Tell, full: bool = Fal
         tell: told how far they are.
         full: compute for slow analyses what is not kept; else they show what is kept.
     """
+    results = load_results(folder, in_processes(workers, tell) if full else None)
+    many = workers > 1 and len(results.variants) * len(results.task_order) >= MANY_PANELS
+    if many:
+        process_context()  # its server starts while this process imports
     from ablate.report import write_report  # slow to import
 
-    results = load_results(folder, in_processes(workers, tell) if full else None)
-    page = write_report(results, folder.path / "report", in_processes(workers, tell, "drawing figures"))
+    page = write_report(
+        results, folder.path / "report", in_processes(workers, tell, "drawing figures") if many else None
+    )
     Views(folder, folder.config()).mark([REPORT])
     return page
 

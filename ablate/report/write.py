@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +19,6 @@ from ablate.report.pdf import render_pdf
 from ablate.report.pictures import render_figure
 from ablate.report.registry import FIGURES
 
-MANY = 40  # panels, one for each task and variant, that take longer to draw than the libraries to import
-
 
 def write_report(results: StudyResults, folder: Path, spread: Compute | None = None) -> Path:
     """Write the report of a study into a folder and return the page's path.
@@ -30,9 +29,10 @@ def write_report(results: StudyResults, folder: Path, spread: Compute | None = N
     Every registered analysis is written to tables/, every registered figure to figures/.
 
     Args:
-        spread: draws the figures, where they have much to show; this process does if None.
+        spread: draws the figures meanwhile; this process does if None.
     """
     tables = AnalysisTables(results)
+    drawn = _drawn(tables, spread)
     for name, table in tables.items():
         write_file(folder / "tables" / f"{name}.csv", _as_csv(table).encode())
         latex, latex_file = latex_table(name, table, results), folder / "tables" / f"{name}.tex"
@@ -40,15 +40,14 @@ def write_report(results: StudyResults, folder: Path, spread: Compute | None = N
             latex_file.unlink(missing_ok=True)  # of an earlier report, when the table was shorter
         else:
             write_file(latex_file, latex.encode())
+    write_file(folder / "gallery.html", render_gallery(results, tables).encode())
     svgs, pdfs = {}, {}
-    many = len(results.variants) * len(results.task_order) >= MANY
-    for name, pictures in _drawn(tables, spread if many else None):
+    for name, pictures in drawn:
         svgs[name], pdfs[name] = pictures.pop("svg"), pictures["pdf"]
         for kind, picture in pictures.items():
             write_file(folder / "figures" / f"{name}.{kind}", picture)
     write_file(folder / "report.pdf", render_pdf(results, tables, pdfs))
     page = folder / "index.html"
-    write_file(folder / "gallery.html", render_gallery(results, tables).encode())
     write_file(page, render_page(results, tables, svgs).encode())
     return page
 
@@ -56,13 +55,10 @@ def write_report(results: StudyResults, folder: Path, spread: Compute | None = N
 def _drawn(tables: AnalysisTables, spread: Compute | None) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Every registered figure with its pictures. What this process alone has registered is drawn here."""
     elsewhere = [figure for figure in FIGURES if spread and figure.defined_at.startswith("ablate.report.figures.")]
-    for figure in FIGURES:
-        if figure not in elsewhere:
-            yield figure.name, render_figure(figure(tables))
-    if spread is not None:
-        inputs = [{"name": each.name, "tables": {name: tables[name] for name in each.tables}} for each in elsewhere]
-        for place, pictures in spread(draw_figure, inputs):
-            yield elsewhere[place].name, pictures
+    inputs = [{"name": each.name, "tables": {name: tables[name] for name in each.tables}} for each in elsewhere]
+    here = ((each.name, render_figure(each(tables))) for each in FIGURES if each not in elsewhere)
+    there = spread(draw_figure, inputs) if spread else ()
+    return chain(here, ((elsewhere[place].name, pictures) for place, pictures in there))
 
 
 def draw_figure(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
