@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,8 +67,11 @@ def test_an_array_that_is_cancelled_requeued_and_timed_out_gives_the_table_of_on
         assert again.returncode == 2 and "has jobs in the queue" in again.stderr, again.stdout
         said = run(sys.executable, str(ROOT / "run_sweep.py"), "--status", "s")
         assert f"job {array}_2: running" in said and "(Dependency)" in said and "shard 2-of-4: " in said, said
+        assert f"job {array}_1: cancelled (after " in said, said
         wait_until(lambda: not queued())
         wait_until(lambda: not Path(f"/proc/{frozen}").exists())
+        said = run(sys.executable, str(ROOT / "run_sweep.py"), "--status", "s")
+        assert re.search(rf"job {array}_2: timeout \(after \S+ of 00:01:00, exit code ", said), said
         assert not (tmp_path / "results" / "s" / "trials.csv").exists(), "a report of half a study"
 
         assert submit() == ["1", "2"]

@@ -28,6 +28,7 @@ ARRAY, REPORT = "array.sh", "report.sh"  # the scripts, in the folder of the stu
 _JOBS = "slurm.json"  # the ids of the jobs that were submitted last
 _OWN_OPTIONS = ("--launcher", "--shards", "--sbatch", "--jobs")  # not of the command that a job runs
 _COMMANDS = ("sbatch", "squeue", "scontrol")
+_BROKEN_OFF = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Task:
 
     name: str  # 12_3 for the third of array 12
     state: str  # as Slurm says it: PENDING, RUNNING, ...
-    why: str  # it waits, or the nodes that it is on
+    why: str  # it waits, or the nodes that it is on; or how long it ran
 
 
 def submit(plan: StudyPlan, program: Sequence[str], words: Sequence[str], print_line: Callable[[str], None]) -> None:
@@ -139,16 +140,38 @@ def queue(folder: StudyFolder) -> list[Task]:
     Raises:
         UserError: Slurm does not answer.
     """
-    file = folder.path / SHARDS / _JOBS
-    if not file.exists() or not shutil.which("squeue"):
+    if not (jobs := _submitted(folder)):
         return []
-    jobs = ",".join(json.loads(file.read_text(encoding="utf-8")).values())
     done = subprocess.run(
-        ["squeue", "--noheader", "--array", f"--jobs={jobs}", "--format=%i|%T|%R"], capture_output=True, text=True
+        ["squeue", "--noheader", "--array", f"--jobs={','.join(jobs)}", "--format=%i|%T|%R"],
+        capture_output=True,
+        text=True,
     )
     if done.returncode and "Invalid job id" not in done.stderr:  # jobs that ended long ago are forgotten
         raise UserError(f"squeue: {_last_line(done.stderr)}")
     return [Task(*line.split("|", 2)) for line in done.stdout.splitlines() if line.count("|") >= 2]
+
+
+def broken_off(folder: StudyFolder) -> list[Task]:
+    """The tasks that ended without coming through, as long as Slurm remembers them: minutes, without accounting."""
+    found = []
+    for job in _submitted(folder):
+        done = subprocess.run(["scontrol", "--oneliner", "show", "job", job], capture_output=True, text=True)
+        for line in done.stdout.splitlines():
+            facts = dict(word.split("=", 1) for word in line.split() if "=" in word)
+            if (state := facts.get("JobState", "")) in _BROKEN_OFF:
+                name = f"{job}_{facts['ArrayTaskId']}" if "ArrayTaskId" in facts else job
+                why = f"after {facts.get('RunTime')} of {facts.get('TimeLimit')}, exit code {facts.get('ExitCode')}"
+                found.append(Task(name, state, f"({why})"))
+    return found
+
+
+def _submitted(folder: StudyFolder) -> list[str]:
+    """The ids of the jobs that were submitted last; none where there is no Slurm."""
+    file = folder.path / SHARDS / _JOBS
+    if not file.exists() or not all(map(shutil.which, _COMMANDS)):
+        return []
+    return list(json.loads(file.read_text(encoding="utf-8")).values())
 
 
 def _number_of_shards(plan: StudyPlan, folder: StudyFolder) -> int:

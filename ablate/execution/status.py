@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ablate.errors import UserError
 from ablate.execution.heartbeat import Beat, last_beat
 from ablate.execution.shards import shards_of
-from ablate.execution.slurm import queue
+from ablate.execution.slurm import broken_off, queue
 from ablate.plan.confirmation import most_confirmation_trials
 from ablate.plan.random_streams import TrialId
 from ablate.plan.study_plan import make_plan
@@ -109,13 +109,13 @@ def _time_left(states: dict[TrialId, str], wanted: int, beats: list[Beat | None]
 
 def _jobs(folder: StudyFolder) -> Iterator[str]:
     try:
-        jobs = queue(folder)
+        jobs = [*queue(folder), *broken_off(folder)]
     except UserError as error:  # the rest is true without it
         yield str(error)
         return
     yield from (f"job {job.name}: {job.state.lower()} {job.why}" for job in jobs[:SHOWN])
     if len(jobs) > SHOWN:
-        yield f"and {len(jobs) - SHOWN} more jobs in the queue"
+        yield f"and {len(jobs) - SHOWN} more jobs"
 
 
 def _duration(seconds: float) -> str:
