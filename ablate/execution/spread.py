@@ -42,18 +42,21 @@ def _here(function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[tu
 
 def _spread(workers: int, function: Callable[..., Any], inputs: Sequence[Inputs]) -> Iterator[Any]:
     """First nothing, once the processes have begun, then each result; what a killed one has not computed, others do."""
-    left, begun = dict(enumerate(inputs)), False
+    left, begun = set(range(len(inputs))), False
     for attempt in range(1, ATTEMPTS + 1):
         pool = process_pool(min(workers, len(left)))
         try:
-            with processes_start():
-                places = {pool.submit(function, **each): place for place, each in left.items()}
+            places = {}
+            for place in sorted(left):
+                each = inputs[place]  # which may take long, while others are computed already
+                with processes_start():
+                    places[pool.submit(function, **each)] = place
             if not begun:
                 begun = True
                 yield None
             for future in as_completed(places):
                 result = future.result()
-                del left[places[future]]
+                left.remove(places[future])
                 yield places[future], result
             return
         except BrokenProcessPool:

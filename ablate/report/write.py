@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,7 +18,7 @@ from ablate.report.latex import latex_table
 from ablate.report.page import render_page
 from ablate.report.pdf import render_pdf
 from ablate.report.pictures import render_figure
-from ablate.report.registry import FIGURES
+from ablate.report.registry import FIGURES, ReportFigure
 
 
 def write_report(results: StudyResults, folder: Path, spread: Compute | None = None) -> Path:
@@ -55,10 +56,23 @@ def write_report(results: StudyResults, folder: Path, spread: Compute | None = N
 def _drawn(tables: AnalysisTables, spread: Compute | None) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Every registered figure with its pictures. What this process alone has registered is drawn here."""
     elsewhere = [figure for figure in FIGURES if spread and figure.defined_at.startswith("ablate.report.figures.")]
-    inputs = [{"name": each.name, "tables": {name: tables[name] for name in each.tables}} for each in elsewhere]
     here = ((each.name, render_figure(each(tables))) for each in FIGURES if each not in elsewhere)
-    there = spread(draw_figure, inputs) if spread else ()
+    there = spread(draw_figure, _Inputs(elsewhere, tables)) if spread else ()
     return chain(here, ((elsewhere[place].name, pictures) for place, pictures in there))
+
+
+class _Inputs(Sequence[Mapping[str, Any]]):
+    """What each figure is drawn from; its tables are computed when it is asked for, while others are drawn."""
+
+    def __init__(self, figures: Sequence[ReportFigure], tables: Mapping[str, pd.DataFrame]) -> None:
+        self._figures, self._tables = figures, tables
+
+    def __len__(self) -> int:
+        return len(self._figures)
+
+    def __getitem__(self, place: Any) -> Any:
+        figure = self._figures[place]
+        return {"name": figure.name, "tables": {name: self._tables[name] for name in figure.tables}}
 
 
 def draw_figure(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
@@ -75,14 +89,12 @@ def write_file(path: Path, content: bytes) -> None:
 
 def _as_csv(table: pd.DataFrame) -> str:
     """The table for any reader: a spreadsheet takes a text that begins with one of these for a formula to run."""
-    texts = table.select_dtypes(["object", "str"]).columns
-    safe = table.assign(
-        **{
-            name: [
-                f"'{cell}" if str(cell).startswith(("=", "+", "-", "@", "\t", "\r")) and isinstance(cell, str) else cell
-                for cell in table[name]
-            ]
-            for name in texts
-        }
-    )
-    return safe.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    for name in table.select_dtypes(["object", "str"]):
+        cells = table[name].unique() if table[name].dtype == "str" else table[name]  # which may hold lists
+        if any(map(_like_a_formula, cells)):
+            table = table.assign(**{name: [f"'{cell}" if _like_a_formula(cell) else cell for cell in table[name]]})
+    return table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+
+
+def _like_a_formula(cell: object) -> bool:
+    return isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
