@@ -222,11 +222,12 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
         print(catalogue.dry_run(plan), flush=True)
         print(catalogue.time_estimate(plan))
         return 0
-    from ablate.execution.processes import prepare_environment, process_context
+    from ablate.execution.processes import end_server, prepare_environment, process_context
 
     prepare_environment()
     if config.launcher == LOCAL:
         process_context()  # its server imports what workers need while this process imports the rest
+        atexit.register(end_server)
     from ablate.execution.sweep import run_study
 
     failed = run_study(plan, fresh=fresh, command=shlex.join([*_program(), *words]), redo=redo, full=full)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import sys
@@ -103,7 +102,7 @@ def process_context() -> ForkServerContext | SpawnContext:
     """How processes are started: none is forked from one that holds threads.
 
     On Linux they are forked from a server that holds none, and that imports the slow libraries once for all of them.
-    It begins to do so when this is first called, and ends with this process.
+    It begins to do so when this is first called.
     """
     limit_library_threads()
     if sys.platform != "linux":
@@ -117,8 +116,6 @@ def process_context() -> ForkServerContext | SpawnContext:
     try:
         with interrupts_held_back():
             forkserver.ensure_running()
-        atexit.unregister(_end_server)
-        atexit.register(_end_server)
     finally:
         for name in paths:
             os.environ.pop(name)
@@ -126,8 +123,8 @@ def process_context() -> ForkServerContext | SpawnContext:
     return context
 
 
-def _end_server() -> None:
-    """End the server at once: by itself it finishes its imports first, and holds our output open meanwhile."""
+def end_server() -> None:
+    """End the server, if there is one, at once: by itself it finishes its imports first, and holds our output open."""
     pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
     if pid:
         os.kill(pid, signal.SIGKILL)
