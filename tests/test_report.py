@@ -137,10 +137,7 @@ def test_the_csv_files_hold_the_tables_to_ten_digits(report):
             np.testing.assert_allclose(kept[column].astype(float), table[column].astype(float), rtol=1e-9, err_msg=name)
 
 
-def test_the_same_results_give_the_same_files_whatever_the_order_of_their_rows_and_whoever_draws(
-    report, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("ablate.report.write.MANY", 1)
+def test_the_same_results_give_the_same_files_whatever_the_order_of_their_rows_and_whoever_draws(report, tmp_path):
     results = report.results
     shuffled = {name: getattr(results, name).sample(frac=1, random_state=0) for name in ("trials", "curves", "samples")}
     write_report(replace(results, **shuffled), tmp_path, in_processes(2, lambda *_: None))

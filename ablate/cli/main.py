@@ -13,6 +13,7 @@ import re
 import shlex
 import signal
 import sys
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
@@ -226,7 +227,8 @@ def _run(options: argparse.Namespace, words: list[str]) -> int:
 
     prepare_environment()
     if config.launcher == LOCAL:
-        process_context()  # its server imports what workers need while this process imports the rest
+        with suppress(OSError):  # of a full disk, which is told when the study is opened
+            process_context()  # its server imports what workers need while this process imports the rest
         atexit.register(end_server)
     from ablate.execution.sweep import run_study
 
