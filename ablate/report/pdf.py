@@ -16,7 +16,7 @@ import pandas as pd
 
 from ablate.definitions.study_results import StudyResults
 from ablate.report.page import lead, render_sections
-from ablate.report.pictures import typeset
+from ablate.report.pictures import run_typst
 
 _VOID = {"br", "hr", "img", "wbr", "col"}
 _BLOCKS = {"", "div", "section", "figure", "details", "ul", "ol", "table", "thead", "tbody", "tr", "blockquote"}
@@ -36,7 +36,7 @@ def render_pdf(results: StudyResults, tables: Mapping[str, pd.DataFrame], pdfs: 
     }
     pictures = {f"{figure}.pdf": content for figure, content in pdfs.items()}
     source = files("ablate.report").joinpath("report.typ").read_text(encoding="utf-8")
-    return typeset(source, {**pictures, "report.json": json.dumps(document).encode()})
+    return run_typst(source, {**pictures, "report.json": json.dumps(document).encode()})
 
 
 def html_tree(html: str) -> list[Any]:

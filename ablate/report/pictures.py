@@ -31,10 +31,10 @@ def render_figure(figure: Figure) -> dict[str, bytes]:
             figure.set_layout_engine(None)
         svg, svg_with_text = (_svg(figure, letters) for letters in ("path", "none"))
     files = {"figure.svg": svg_with_text}
-    return {"svg": svg, "pdf": typeset(_PAGE, files), "png": typeset(_PAGE, files, "png")}
+    return {"svg": svg, "pdf": run_typst(_PAGE, files), "png": run_typst(_PAGE, files, "png")}
 
 
-def typeset(source: str, files: Mapping[str, bytes], kind: Literal["pdf", "png"] = "pdf") -> bytes:
+def run_typst(source: str, files: Mapping[str, bytes], kind: Literal["pdf", "png"] = "pdf") -> bytes:
     """What Typst makes of a text in its language.
 
     Args:
