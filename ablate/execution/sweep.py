@@ -238,9 +238,8 @@ def report_study(folder: StudyFolder, workers: int, tell: Tell, full: bool = Fal
         process_context()  # its server starts while this process imports
     from ablate.report import write_report  # slow to import
 
-    page = write_report(
-        results, folder.path / "report", in_processes(workers, tell, "drawing figures") if many else None
-    )
+    spread = in_processes(workers, tell, "drawing figures") if many else None
+    page = write_report(results, folder.path / "report", spread)
     Views(folder, folder.config()).mark([REPORT])
     return page
 

@@ -26,7 +26,7 @@ _PAGE = """
 def render_figure(figure: Figure) -> dict[str, bytes]:
     """The figure as SVG, whose letters are shapes, and as PDF and PNG; the same figure gives the same bytes."""
     with theme():
-        if engine := figure.get_layout_engine():  # as saving does, twice for each picture
+        if engine := figure.get_layout_engine():  # else each saving works the layout out again
             engine.execute(figure)
             figure.set_layout_engine(None)
         svg, svg_with_text = (_svg(figure, letters) for letters in ("path", "none"))
