@@ -357,6 +357,26 @@ def test_best_trials_at_an_end_of_a_range_are_told() -> None:
     assert (row["variant"], row["edges"]) == ("A", "learning_rate high")
 
 
+@pytest.mark.parametrize(
+    ("axis", "wanted", "search", "edge"),
+    [
+        ("momentum", 0.0, {"low": 0.01, "high": 1.0, "scale": "one-minus-log"}, ""),
+        ("momentum", 0.5, {"low": 0.01, "high": 0.5, "scale": "one-minus-log"}, "high"),
+        ("momentum", 0.99, {"low": 0.01, "high": 1.0, "scale": "one-minus-log"}, "low"),
+        ("input_noise", 0.0, {"low": 0.0, "high": 0.5, "scale": "linear"}, ""),
+        ("input_noise", 0.5, {"low": 0.0, "high": 0.5, "scale": "linear"}, "high"),
+        ("learning_rate", 0.0, {"low": 0.0, "high": 0.5, "scale": "linear"}, "low"),
+    ],
+)
+def test_beyond_no_noise_and_no_momentum_there_is_nothing(
+    axis: str, wanted: float, search: dict[str, Any], edge: str
+) -> None:
+    drawn = 1 - np.geomspace(0.01, search["high"], 60) if search["scale"] != "linear" else np.linspace(0.0, 0.5, 60)
+    table = trials("V", list(9 + np.abs(drawn - wanted))).assign(**{axis: drawn})
+    results = replace(analysed(table, baseline=50.0).results, configuration={"search": {axis: search}})
+    assert list(AnalysisTables(results)["ranges"]["edge"]) == [edge]
+
+
 def test_a_verdict_that_turns_within_the_range_is_told() -> None:
     momentum = np.linspace(0.0, 1.0, 40)
     draws = np.random.default_rng(1).normal(9, 1, 40)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ablate.analysis.axes import places, sampled_axes
+from ablate.analysis.axes import places, sampled_axes, values
 from ablate.analysis.comparisons import compare, judge
 from ablate.analysis.dataframes import groups, records, where
 from ablate.analysis.registry import analysis
@@ -17,6 +17,7 @@ from ablate.definitions.study_results import StudyResults
 
 EDGE = 0.1  # of a range, at either end
 AXES = ("learning_rate", "momentum", "input_noise", *DRAWN_TRAINING)  # not the size: more is better
+LEAST = {"momentum": 0.0, "input_noise": 0.0}  # nothing lies below, so that a range may well end there
 HALVES = {"lower half": (0.0, 0.5), "upper half": (0.5, 1.0)}
 
 
@@ -29,7 +30,7 @@ def ranges(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Data
         n: the best trials.
         place: their median place in the range, from 0 to 1 on the scale of the search.
         edge: "low" or "high" where that is within a tenth of an end of the range, so that better settings may lie
-            beyond it; else empty.
+            beyond it; else empty, as at an end where noise or momentum is 0.
     """
     axes = {name: axis for name, axis in sampled_axes(results).items() if name in AXES}
     rows = []
@@ -39,6 +40,8 @@ def ranges(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Data
         for name, axis in axes.items() if len(best) else ():
             place = float(np.median(places(best, name, axis)))
             edge = "low" if place < EDGE else "high" if place > 1 - EDGE else ""
+            end = values(np.array(float(edge == "high")), axis)
+            edge = "" if name in LEAST and end <= LEAST[name] else edge
             rows.append({"task": task, "variant": variant, "axis": name, "n": len(best), "place": place, "edge": edge})
     return pd.DataFrame(rows, columns=["task", "variant", "axis", "n", "place", "edge"])
 
