@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from ablate.cli.main import main
+from ablate.definitions.task import TASKS
 from ablate.execution.processes import limit_library_threads
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +43,21 @@ def small_music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("data") / "small.json"
     file.write_text(json.dumps(pieces), encoding="utf-8")
     return file
+
+
+@pytest.fixture
+def restored_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    TASKS.load()
+    monkeypatch.setattr(TASKS, "_entries", dict(TASKS._entries))
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache: nothing that another test has parsed is found."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("ABLATE_CACHE", str(cache))
+    return cache
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,0 +1,70 @@
+"""Findings in the README and the documentation: each names its rows, and its numbers stand there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import ablate
+from tests.conftest import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "docs" / "findings.md"]
+ROW = re.compile(r"`(?P<study>[\w-]+)/(?P<table>\w+): (?P<key>[^`]+)`")  # `study/comparisons: set=best variant=NFG`
+NUMBER = re.compile(r"(?<![\w.])\d[\d,]*\.\d+(?![\w.]|\.\d)")
+ITEM = re.compile(r"^(?:\d+\.|-) (?P<text>.+(?:\n[ ]+\S.*)*)", re.MULTILINE)
+
+
+def findings() -> Iterator[tuple[str, str]]:
+    """The items of lists that name a row, with the page that they stand on."""
+    for page in PAGES:
+        for item in ITEM.finditer(page.read_text(encoding="utf-8")):
+            text = " ".join(item["text"].split())
+            if ROW.search(text):
+                yield page.name, text
+
+
+def row_of(study: str, table: str, key: str) -> pd.Series:
+    """The row that a finding names.
+
+    Raises:
+        AssertionError: there is not exactly one.
+    """
+    rows = pd.read_csv(ROOT / "results" / study / "report" / "tables" / f"{table}.csv", keep_default_na=False)
+    for name, value in (part.split("=") for part in re.split(r" (?=\w+=)", key)):
+        rows = rows.loc[rows[name].astype(str).eq(value)]
+    assert len(rows) == 1, f"{len(rows)} rows of {study}/{table} have {key}"
+    return rows.iloc[0]
+
+
+def numbers_in(row: pd.Series) -> Iterator[float]:
+    for value in pd.to_numeric(row, errors="coerce").dropna():
+        yield abs(value)
+        yield 100 * abs(value)  # a share in per cent
+
+
+@pytest.mark.parametrize(("page", "finding"), findings())
+def test_each_number_of_a_finding_stands_in_a_row_that_it_names(page: str, finding: str) -> None:
+    known = [value for match in ROW.finditer(finding) for value in numbers_in(row_of(**match.groupdict()))]
+    for said in NUMBER.findall(ROW.sub("", finding)):
+        number, digits = float(said.replace(",", "")), len(said.partition(".")[2])
+        close = [value for value in known if abs(value - number) <= 0.5 * 10.0**-digits + 1e-9]
+        assert close, f"{page}: {said} is in no row named by: {finding}"
+
+
+def test_the_readme_opens_with_five_findings() -> None:
+    assert sum(page == "README.md" for page, _ in findings()) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", sorted(path.parent.name for path in (ROOT / "results").glob("*/metadata.json")))
+def test_the_tables_of_a_committed_report_are_those_of_its_trials(study: str) -> None:
+    folder: Path = ROOT / "results" / study
+    tables = ablate.load(folder).tables
+    for name in ("comparisons", "summary", "across_tasks"):
+        written = pd.read_csv(folder / "report" / "tables" / f"{name}.csv", keep_default_na=True)
+        made = tables[name].reset_index(drop=True)
+        pd.testing.assert_frame_equal(written[list(made.columns)], made, check_dtype=False, rtol=1e-6)
