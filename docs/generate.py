@@ -314,6 +314,20 @@ def scale() -> str:
     return text(ROOT / "benchmarks" / "results")
 
 
+def music_column() -> str:
+    """What the study of the paper's music column found, by variant."""
+    from docs.studies import music_column
+
+    return music_column(table)
+
+
+def music_claims() -> str:
+    """What that study says of the papers' claims."""
+    from docs.studies import music_claims
+
+    return music_claims(table)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "command-line": command_line,
     "configuration": configuration,
@@ -331,6 +345,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "speed": speed,
     "scale": scale,
     "calibration": calibration,
+    "music-column": music_column,
+    "music-claims": music_claims,
 }
 
 
