@@ -11,8 +11,8 @@ import pandas as pd
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 # Best test nats on JSB Chorales as the papers report them: of Greff et al. over all their variants.
 REPORTED = (
-    "Reported of the same data, test nats: 8.38 (Greff et al. 2017, the best of all variants), 8.45 (LSTM, Bai et al. 2018), 8.67 "
-    "(LSTM, Chung et al. 2014)."
+    "Reported of the same data, test nats: 8.38 (Greff et al. 2017, the best of all variants), 8.45 (LSTM, Bai et al. "
+    "2018), 8.67 (LSTM, Chung et al. 2014)."
 )
 QUESTIONS = {"all": "at random", "best": "best tenth", "confirmed": "trained anew"}
 
@@ -51,7 +51,7 @@ def music_column(table: Table) -> str:
 
 
 def _said(row: dict[str, Any]) -> str:
-    """A difference with its interval, bold where it is significant, marked where it is shown to be within the margin."""
+    """A difference with its interval, bold where it is significant, with = where it is shown to be within the margin."""
     if pd.isna(row["low"]):
         return str(row["verdict"])
     text = f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"

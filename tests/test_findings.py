@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import ablate
+from ablate.plan.numerics import NUMERICS_VERSION
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "docs" / "findings.md"]
@@ -46,7 +48,7 @@ def numbers_in(row: pd.Series) -> Iterator[float]:
         yield 100 * abs(value)  # a share in per cent
 
 
-@pytest.mark.parametrize(("page", "finding"), findings())
+@pytest.mark.parametrize(("page", "finding"), list(findings()))
 def test_each_number_of_a_finding_stands_in_a_row_that_it_names(page: str, finding: str) -> None:
     known = [value for match in ROW.finditer(finding) for value in numbers_in(row_of(**match.groupdict()))]
     for said in NUMBER.findall(ROW.sub("", finding)):
@@ -59,12 +61,23 @@ def test_the_readme_opens_with_five_findings() -> None:
     assert sum(page == "README.md" for page, _ in findings()) == 5
 
 
+def todays_studies() -> list[str]:
+    """Those of today's numbers; one of an older version was reported by the program of its time."""
+    known = {
+        path.parent.name: json.loads(path.read_text("utf-8")) for path in (ROOT / "results").glob("*/metadata.json")
+    }
+    return sorted(name for name, what in known.items() if what.get("numerics_version") == NUMERICS_VERSION)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("study", sorted(path.parent.name for path in (ROOT / "results").glob("*/metadata.json")))
-def test_the_tables_of_a_committed_report_are_those_of_its_trials(study: str) -> None:
-    folder: Path = ROOT / "results" / study
-    tables = ablate.load(folder).tables
-    for name in ("comparisons", "summary", "across_tasks"):
-        written = pd.read_csv(folder / "report" / "tables" / f"{name}.csv", keep_default_na=True)
-        made = tables[name].reset_index(drop=True)
-        pd.testing.assert_frame_equal(written[list(made.columns)], made, check_dtype=False, rtol=1e-6)
+@pytest.mark.parametrize("study", todays_studies())
+@pytest.mark.parametrize("name", ["comparisons", "summary", "paper_comparisons", "control_rates"])
+def test_the_tables_of_a_committed_report_are_those_of_its_trials(study: str, name: str) -> None:
+    folder = ROOT / "results" / study
+    made = ablate.load(folder).table(name).reset_index(drop=True)
+    written = pd.read_csv(folder / "report" / "tables" / f"{name}.csv")
+    for column in made:
+        if made[column].dtype.kind in "fiub":
+            np.testing.assert_allclose(written[column].astype(float), made[column].astype(float), rtol=1e-6)
+        else:
+            assert list(written[column].fillna("")) == list(made[column].fillna(""))
