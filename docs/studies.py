@@ -51,7 +51,7 @@ def music_column(table: Table) -> str:
 
 
 def _said(row: dict[str, Any]) -> str:
-    """A difference with its interval, bold where it is significant, with = where it is shown to be within the margin."""
+    """A difference with its interval, bold where it is significant, with = where it is within the margin."""
     if pd.isna(row["low"]):
         return str(row["verdict"])
     text = f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
