@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -79,6 +80,23 @@ def test_where_higher_is_better_worse_is_still_a_positive_number():
     assert said(replace(results, tasks=[task]))["The forget gate matters on music"].startswith(
         "without it (NFG) the score is worse by 1.00 [0.8"
     )
+
+
+def test_a_verdict_that_tuning_turns_is_told_as_such():
+    """CIFG fails more often and is better where it does not; NP and NFG are worse and equal throughout."""
+    generator = np.random.default_rng(3)
+    draws = np.sort(generator.normal(8.0, 1.0, 120))
+    scores = {
+        "V": draws,
+        "CIFG": draws + np.where(draws < np.quantile(draws, 0.2), -0.5, 1.5) + generator.normal(0, 0.01, 120),
+        "NFG": draws + 1.0 + generator.normal(0, 0.01, 120),
+        "NP": draws + generator.normal(0, 0.01, 120),
+    }
+    few = study({"music": dict.fromkeys(("CIFG", "NFG", "NP"), BAD)})
+    table = pd.concat([trials(name, list(values), "music") for name, values in scores.items()], ignore_index=True)
+    results = replace(few, trials=table, expected_trials=120)
+    assert said(results)["Turned by tuning"] == "CIFG on music is worse at random settings, and better once tuned."
+    assert "Turned by tuning" not in said(few)
 
 
 def test_other_changes_and_other_cells_are_named_by_what_they_are():

@@ -16,6 +16,7 @@ from ablate.report.marks import range_marks
 
 MANY = 12  # more names than these are counted
 MANY_LINES = 8  # more groups of parts than these: the rest stands in the table
+_OPPOSITE = {WORSE: BETTER, BETTER: WORSE}
 _TUNED = {"best": "the tenth that validation chose", "confirmed": "best settings trained anew"}
 
 
@@ -49,6 +50,7 @@ def answer(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> list[Li
         *_parts_of_the_reference(results, tables),
         *_other_cells(results, tables),
         *_tuned(tables),
+        *_turned_by_tuning(tables),
         *_diverged(results, tables),
         *_nothing_learned(results, tables),
         *_cut_short(tables),
@@ -195,6 +197,25 @@ def _other_cells(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> l
     if nothing_told and len(lines) > 1:
         return [Line(cells, f"none is told from {results.reference} on any task.")]
     return lines
+
+
+def _turned_by_tuning(tables: Mapping[str, pd.DataFrame]) -> list[Line]:
+    """Which variants are told at settings drawn at random to be what they are not once tuned."""
+    said = []
+    compared = records(where(tables["comparisons"], role=VARIANT))
+    for row in (row for row in compared if row["set"] == "all"):
+        key = row["task"], row["variant"]
+        tuned = [each for each in compared if (each["task"], each["variant"]) == key and each["set"] in _TUNED]
+        if row["verdict"] in _OPPOSITE:
+            turned = [each["verdict"] for each in tuned if each["verdict"] == _OPPOSITE[row["verdict"]]]
+        elif row["equivalent"]:
+            turned = [each["verdict"] for each in tuned if each["verdict"] in _OPPOSITE and not each["equivalent"]]
+        else:
+            continue
+        if turned:
+            first = "within the margin" if row["equivalent"] else row["verdict"]
+            said.append(f"{row['variant']} on {row['task']} is {first} at random settings, and {turned[0]} once tuned")
+    return [Line("Turned by tuning", f"{_some(said, '; ')}.")] if said else []
 
 
 def _tuned(tables: Mapping[str, pd.DataFrame]) -> list[Line]:
