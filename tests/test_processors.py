@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ablate.analysis import AnalysisTables
-from ablate.machine import processor
+from ablate.machine import kind_of, processor
 from ablate.report.caveats import caveats
 from ablate.report.sections.methods_paragraph import methods_paragraph
 from ablate.storage.folder import StudyFolder
@@ -62,3 +62,24 @@ def test_what_ran_on_another_processor_is_verified_within_a_tolerance(sweep: Com
     change(results, [processor()])  # the scores are still those of another
     done = sweep("--verify", "s", "6", "--results", str(results), small=False)
     assert done.returncode == 1 and "to the last bit" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        (
+            "processor : 0\nmodel name : AMD EPYC\ncpu family : 26\nmodel : 2\nflags : fma avx2 avx512f\n"
+            "processor : 1\nmodel name : another\n",
+            "AMD EPYC family 26 model 2 AVX-512",
+        ),
+        (
+            "model name\t: AMD EPYC\ncpu family\t: 25\nmodel\t\t: 1\nflags\t\t: fma avx2\n",
+            "AMD EPYC family 25 model 1 AVX2",
+        ),
+        ("model name : A processor\n", "A processor"),
+        ("processor : 0\nCPU implementer : 0x41\n", ""),
+        ("", ""),
+    ],
+)
+def test_generations_of_one_name_are_kinds_of_their_own(lines: str, kind: str) -> None:
+    assert kind_of(lines) == kind

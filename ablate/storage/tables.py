@@ -71,7 +71,7 @@ TRIAL_COLUMNS = (
     Column("seconds", "float64", "wall time"),
     Column("backend", "str", "what ran the cell: cpu (compiled) or reference"),
     Column("reason", "str", "why a trial failed"),
-    Column("processor", "str", "the name of what it ran on; empty where an older version ran it"),
+    Column("processor", "str", "the kind of what it ran on: name, family, model, vectors; empty in older versions"),
 )
 CURVE_COLUMNS = (
     *_KEY_COLUMNS,
