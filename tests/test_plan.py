@@ -15,6 +15,7 @@ from ablate.definitions.variant import VARIANTS
 from ablate.errors import UserError
 from ablate.plan.config import Config
 from ablate.plan.config_file import load_config
+from ablate.plan.presets import PRESETS
 from ablate.plan.random_streams import RandomStreams, TrialId
 from ablate.plan.search_space import GREFF_SEARCH_SPACE, Range, sample_hyperparameters
 from ablate.plan.study_plan import TaskConfig, make_plan
@@ -62,10 +63,11 @@ def test_draws_never_change() -> None:
 
 def test_a_table_changes_only_the_ends_that_it_names(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
-    file.write_text("[search]\nhidden_size = { low = 30 }\nlearning_rate = { high = 0.2 }\n")
-    space = load_config(file, {}).search
-    assert space["hidden_size"] == replace(GREFF_SEARCH_SPACE["hidden_size"], low=30, high=100)
-    assert space["learning_rate"] == replace(GREFF_SEARCH_SPACE["learning_rate"], low=4e-3, high=0.2)
+    file.write_text("[search]\nhidden_size = { low = 30 }\nlearning_rate = { high = 0.3 }\n")
+    space, preset = load_config(file, {}).search, PRESETS["default"]["search"]
+    high, low = preset["hidden_size"]["high"], preset["learning_rate"]["low"]
+    assert space["hidden_size"] == replace(GREFF_SEARCH_SPACE["hidden_size"], low=30, high=high)
+    assert space["learning_rate"] == replace(GREFF_SEARCH_SPACE["learning_rate"], low=low, high=0.3)
     # A number is fixed as a whole, so that a table over it starts from Greff's range.
     over = load_config(file, {"preset": "smoke"}).search
     assert over["hidden_size"] == replace(GREFF_SEARCH_SPACE["hidden_size"], low=30)
@@ -201,9 +203,11 @@ def test_a_tasks_settings_are_its_own_or_stand_in_for_those_of_training() -> Non
 
 
 def test_the_presets_settings_hold_until_they_are_set() -> None:
-    assert task_config_of("handwriting", {}).settings["train"] == 700
+    preset = PRESETS["default"]["settings"]["handwriting"]
+    assert task_config_of("handwriting", {}).settings["train"] == preset["train"]
     task_config = task_config_of("handwriting", {"handwriting": {"test": 50}})
-    assert (task_config.settings["train"], task_config.settings["test"], task_config.training.epochs) == (700, 50, 2)
+    assert (task_config.settings["train"], task_config.settings["test"]) == (preset["train"], 50)
+    assert task_config.training.epochs == preset["epochs"]
 
 
 @pytest.mark.parametrize(
