@@ -17,12 +17,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from ablate.cli.main import main
 from ablate.definitions.task import TASKS
 from ablate.execution.processes import limit_library_threads
 
 ROOT = Path(__file__).parent.parent
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("ablate", deadline=None)
+settings.load_profile("ablate")
 
 limit_library_threads()  # as a worker does: pytest's own processes share the cores
 

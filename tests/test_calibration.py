@@ -199,7 +199,7 @@ studies = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(studies, st.sampled_from(["diverged", "far off"]))
 def test_a_broken_variant_changes_nothing_that_is_said_of_others(results, how):
     assert_same(own(AnalysisTables(results)), own(AnalysisTables(with_broken(results, how))))
@@ -214,7 +214,7 @@ def test_nor_does_it_where_the_best_are_compared(direction):
         assert_same(tables, own(AnalysisTables(with_broken(results, how))))
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(studies, st.randoms())
 def test_neither_the_order_of_rows_nor_names_show_in_numbers(results, random):
     shuffled = replace(results, trials=results.trials.sample(frac=1, random_state=random.randrange(999)))

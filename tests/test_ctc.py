@@ -63,7 +63,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(outputs, labels, lengths, target_lengths)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(cases(), st.sampled_from([1.0, 0.25]))
 def test_loss_and_derivatives_equal_the_frameworks(case: Case, factor: float) -> None:
     (loss, derivatives), (expected, by_graph) = case.found(factor), case.expected(factor)
@@ -99,7 +99,7 @@ def test_a_network_that_is_sure_of_the_label_or_against_it(sure: float) -> None:
     np.testing.assert_allclose(derivatives, by_graph, rtol=0, atol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 60), st.integers(0, 12), st.integers(0, 2**32))
 def test_both_ways_of_summing_agree(T: int, L: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -160,7 +160,7 @@ def test_what_was_in_the_working_arrays_does_not_matter() -> None:
     assert losses[0] == losses[1] == losses[2]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases())
 def test_best_paths_are_the_classes_at_the_top_without_repeats_and_blanks(case: Case) -> None:
     blank = case.outputs.shape[2] - 1
@@ -185,7 +185,7 @@ def edits(one: tuple[int, ...], other: tuple[int, ...]) -> int:
     return 1 + min(edits(one[:-1], other), edits(one, other[:-1]), edits(one[:-1], other[:-1]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(*[st.lists(st.integers(0, 3), max_size=9)] * 2)
 def test_edits_by_their_definition(one: list[int], other: list[int]) -> None:
     arrays = [np.array(each, np.int64) for each in (one, other)]

@@ -69,7 +69,7 @@ def rows(file: Path, run_id: str) -> dict[str, list[tuple[object, ...]]]:
     return held
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(run=ended_runs())
 def test_a_run_that_is_written_at_once_equals_the_clients_row_for_row(
     run: EndedRun, store: tuple[MlflowClient, str, Path]

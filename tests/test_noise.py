@@ -68,7 +68,7 @@ def test_no_words_give_what_is_not_finite() -> None:
         assert np.isfinite(pairs).all() and np.abs(pairs).max() < 6.77
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(*[st.integers(0, 2**32 - 1)] * 2)
 def test_a_pair_is_box_and_mullers(one: int, other: int) -> None:
     """To the rounding of single precision, and of the logarithm near 0."""
@@ -168,7 +168,7 @@ def test_keys_that_differ_in_one_bit_give_independent_streams() -> None:
 # Places.
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(0, 3 * BLOCK), min_size=1, max_size=12), st.integers(0, 2**40))
 def test_a_number_is_the_same_in_any_parts(sizes: list[int], position: int) -> None:
     whole = drawn(key_of(), sum(sizes), position, 0.7)

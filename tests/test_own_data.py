@@ -48,7 +48,7 @@ def test_every_form_becomes_the_task(tmp_path: Path, suffix: str) -> None:
         assert list(found.lengths) == list(rows.groupby("sequence").size())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_the_form_does_not_matter_for_the_numbers(tmp_path: Path, data: st.DataObject) -> None:
     """The same table as CSV, Parquet and npz has one hash, and without standardising the numbers are those given."""

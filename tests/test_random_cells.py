@@ -14,9 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from tests.random_cells import check_cell, sources
 
 # Compiling takes ten times as long as all the rest, so that only some kernels are; Python runs the source of all.
-reproducible = settings(
-    derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False
-)
+reproducible = settings(derandomize=True, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
 
 
 def one_in(share: int, source: str) -> bool:

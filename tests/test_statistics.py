@@ -108,7 +108,7 @@ def test_drawn_patterns_are_close_to_all_of_them():
     assert sign_flip(np.ones(10)) == smallest_p(10) == 2**-9
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.floats(-9, 9).map(lambda x: round(x, 3)), min_size=2, max_size=30), st.randoms())
 def test_neither_the_order_of_pairs_nor_the_sign_of_all_nor_the_unit_shows(differences, random):
     d = np.array(differences)

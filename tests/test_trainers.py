@@ -97,7 +97,7 @@ NO_LABEL = ("V", 1, ("ctc", TargetPosition.UNALIGNED_LABEL), [1], TrainingConfig
 
 @given(cases)
 @example(NO_LABEL)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_compiled_trainer_does_what_the_frameworks_does(case) -> None:
     name, N, (loss, position), lengths, training, bidirectional, one_hot, seed = case
     if bidirectional or loss == "ctc":
