@@ -318,14 +318,14 @@ def music_column() -> str:
     """What the study of the paper's music column found, by variant."""
     from docs.studies import music_column
 
-    return music_column(table)
+    return music_column()
 
 
 def music_claims() -> str:
     """What that study says of the papers' claims."""
     from docs.studies import music_claims
 
-    return music_claims(table)
+    return music_claims()
 
 
 PARTS: dict[str, Callable[[], str]] = {

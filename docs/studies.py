@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from docs.generate import table
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 # Best test nats on JSB Chorales as the papers report them: of Greff et al. over all their variants.
@@ -16,15 +17,13 @@ REPORTED = (
 )
 QUESTIONS = {"all": "at random", "best": "best tenth", "confirmed": "trained anew"}
 
-Table = Callable[[Iterable[str], Iterable[Iterable[object]]], str]
-
 
 def of_report(study: str, name: str) -> pd.DataFrame:
     """A table of a study's report."""
     return pd.read_csv(RESULTS / study / "report" / "tables" / f"{name}.csv")
 
 
-def music_column(table: Table) -> str:
+def music_column() -> str:
     """Each variant's best trial of `greff-music`, its setting trained anew, and what each question says."""
     summary, compared = of_report("greff-music", "summary"), of_report("greff-music", "comparisons")
     published = of_report("greff-music", "paper_comparisons").set_index("variant")
@@ -34,7 +33,7 @@ def music_column(table: Table) -> str:
         name = best["variant"]
         if name.startswith("control"):
             continue
-        mean, std, count = again.loc[name] if name in again.index else (float("nan"),) * 3
+        mean, std, count = again.loc[name]
         said = {row["set"]: row for row in compared.loc[compared["variant"].eq(name)].to_dict("records")}
         theirs = published.loc[name] if name in published.index else None
         rows.append(
@@ -60,7 +59,7 @@ def _said(row: dict[str, Any]) -> str:
     return f"{text} =" if row["equivalent"] else text
 
 
-def music_claims(table: Table) -> str:
+def music_claims() -> str:
     """What `greff-music` says of the papers' claims on its task."""
     claims = of_report("greff-music", "scorecard")
     claims = claims.loc[claims["task"].eq("music") & ~claims["reason"].fillna("").str.startswith("the study has no")]

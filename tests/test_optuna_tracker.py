@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +18,6 @@ from ablate.testing.trackers import Held, check_tracker
 from ablate.trackers.optuna_tracker import OptunaTracker, open_journal, open_storage
 from ablate.trackers.tracker import Row
 from tests.conftest import Command
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # MLflow's own, when it is imported
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -16,8 +16,7 @@ from ablate.definitions.study_results import StudyResults
 from ablate.report import FIGURES
 from ablate.report.style import BLUE, VERMILLION
 from ablate.testing.synthetic import synthetic_results
-
-SHOWN = [entry.name for entry in FIGURES if not entry.name.startswith("importance")]
+from tests.test_report import SHOWN
 
 
 def drawn(results: StudyResults, name: str) -> tuple[AnalysisTables, Figure]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from ablate.analysis.comparisons import compare, judge
 from ablate.analysis.dataframes import groups, records, where
 from ablate.analysis.registry import analysis
 from ablate.analysis.trials import DRAWN_TRAINING, by_validation, how_many_best
-from ablate.analysis.verdicts import BETTER, TESTED, VARIANT, WORSE
+from ablate.analysis.verdicts import OPPOSITE, TESTED, VARIANT
 from ablate.definitions.study_results import StudyResults
 
 EDGE = 0.1  # of a range, at either end
@@ -39,11 +40,15 @@ def ranges(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> pd.Data
         best = where(group.head(how_many_best(len(group))), state="completed")
         for name, axis in axes.items() if len(best) else ():
             place = float(np.median(places(best, name, axis)))
-            edge = "low" if place < EDGE else "high" if place > 1 - EDGE else ""
-            end = values(np.array(float(edge == "high")), axis)
-            edge = "" if name in LEAST and end <= LEAST[name] else edge
+            near = {"low": place < EDGE, "high": place > 1 - EDGE}
+            edge = next((end for end, is_near in near.items() if is_near and not _is_least(name, axis, end)), "")
             rows.append({"task": task, "variant": variant, "axis": name, "n": len(best), "place": place, "edge": edge})
     return pd.DataFrame(rows, columns=["task", "variant", "axis", "n", "place", "edge"])
+
+
+def _is_least(name: str, axis: dict[str, Any], end: str) -> bool:
+    """Whether nothing lies beyond an end of a range."""
+    return name in LEAST and float(values(np.array(float(end == "high")), axis)) <= LEAST[name]
 
 
 @analysis("subrange_comparisons")
@@ -91,10 +96,9 @@ def range_dependence(results: StudyResults, tables: Mapping[str, pd.DataFrame]) 
     for row in records(tables["ranges"]):
         if row["edge"]:
             at_edge.setdefault((row["task"], row["variant"]), []).append(f"{row['axis']} {row['edge']}")
-    opposite = {WORSE: BETTER, BETTER: WORSE}
     turned: dict[tuple[str, str], list[str]] = {}
     for row in records(tables["subrange_comparisons"]):
-        if opposite.get(row["whole"]) == row["verdict"]:
+        if OPPOSITE.get(row["whole"]) == row["verdict"]:
             turned.setdefault((row["task"], row["variant"]), []).append(f"{row['axis']} {row['half']}")
     rows = []
     for row in records(where(tables["comparisons"], set="all", role=VARIANT)):

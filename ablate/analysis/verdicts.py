@@ -12,6 +12,7 @@ from ablate.statistics.levels import ALPHA
 # Verdicts of a test; those of compared.py say why there is none.
 WORSE, BETTER, SAME = "worse", "better", "no significant difference"
 TESTED = (WORSE, BETTER, SAME)
+OPPOSITE = {WORSE: BETTER, BETTER: WORSE}
 # Where not one of the variant's trials beats the baseline, unless the reference has learned and is shown to be better:
 # two failures are not equal, and neither is the better cell.
 NOTHING_LEARNED = "nothing learned"

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ablate.analysis.dataframes import records, unique, where
-from ablate.analysis.verdicts import BETTER, SAME, TESTED, VARIANT, WORSE
+from ablate.analysis.verdicts import BETTER, OPPOSITE, SAME, TESTED, VARIANT, WORSE
 from ablate.definitions.study_results import StudyResults
 from ablate.report.formatting import number, places, signed, span
 from ablate.report.marks import range_marks
 
 MANY = 12  # more names than these are counted
 MANY_LINES = 8  # more groups of parts than these: the rest stands in the table
-_OPPOSITE = {WORSE: BETTER, BETTER: WORSE}
 _TUNED = {"best": "the tenth that validation chose", "confirmed": "best settings trained anew"}
 
 
@@ -206,10 +205,10 @@ def _turned_by_tuning(tables: Mapping[str, pd.DataFrame]) -> list[Line]:
     for row in (row for row in compared if row["set"] == "all"):
         key = row["task"], row["variant"]
         tuned = [each for each in compared if (each["task"], each["variant"]) == key and each["set"] in _TUNED]
-        if row["verdict"] in _OPPOSITE:
-            turned = [each["verdict"] for each in tuned if each["verdict"] == _OPPOSITE[row["verdict"]]]
+        if row["verdict"] in OPPOSITE:
+            turned = [each["verdict"] for each in tuned if each["verdict"] == OPPOSITE[row["verdict"]]]
         elif row["equivalent"]:
-            turned = [each["verdict"] for each in tuned if each["verdict"] in _OPPOSITE and not each["equivalent"]]
+            turned = [each["verdict"] for each in tuned if each["verdict"] in OPPOSITE and not each["equivalent"]]
         else:
             continue
         if turned:

@@ -2,7 +2,7 @@
 
 The chosen trials are no sample: they are order statistics (or what goes with them), whose mean varies more than their
 own spread tells. With q = k/n, and m_edge the mean test score around the cut, the variance of their mean m_sel is
-[s2_sel + (1 - q)(m_sel - m_edge)^2] / k (Stigler 1974 for trimmed means). For normal scores and q = 0.1 that is
+[s2_sel + (1 - q)(m_sel - m_edge)^2] / k (Stigler 1973 for trimmed means). For normal scores and q = 0.1 that is
 2.19 times s2_sel / k, with which a test at 5 % errs in 18 % of cases.
 """
 
