@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,17 @@ from ablate.storage.results import load_results
 from tests.conftest import Command
 
 ANOTHER = "Another processor, 3.1 GHz"
+CHAOTIC = """
+controls = 0
+confirm = 0
+[training]
+epochs = 60
+patience = 60
+[search]
+hidden_size = 20
+learning_rate = 0.5
+momentum = 0.9
+"""
 
 
 @pytest.fixture
@@ -59,9 +71,28 @@ def test_what_ran_on_another_processor_is_verified_within_a_tolerance(sweep: Com
     change(results, [ANOTHER], times=1 + 1e-6)
     done = sweep("--verify", "s", "6", "--results", str(results), small=False)
     assert done.returncode == 0 and "agree with it to 0.0001" in done.stdout, done.stdout + done.stderr
+    change(results, [ANOTHER], times=1.01)
+    done = sweep("--verify", "s", "6", "--results", str(results), small=False)
+    assert done.returncode == 1 and "compared to 0.0001" in done.stdout, done.stdout + done.stderr
     change(results, [processor()])  # the scores are still those of another
     done = sweep("--verify", "s", "6", "--results", str(results), small=False)
     assert done.returncode == 1 and "to the last bit" in done.stdout, done.stdout + done.stderr
+
+
+def test_what_rounding_moves_is_verified_for_as_long_as_it_does_not(sweep: Command, tmp_path: Path) -> None:
+    """Rates so high that training is chaotic: scores of another processor are no fault, a first epoch of others is."""
+    config = tmp_path / "chaotic.toml"
+    config.write_text(CHAOTIC, encoding="utf-8")
+    assert sweep("--config", str(config), "--variants", "V", "--trials", "1", "--study", "chaos").returncode == 0
+    folder = tmp_path / "results" / "chaos"
+    trials, curves = pd.read_csv(folder / "trials.csv"), pd.read_csv(folder / "curves.csv")
+    trials.assign(processor=ANOTHER, test=trials["test"] * 1.5).to_csv(folder / "trials.csv", index=False)
+    done = sweep("--verify", "chaos", "1", small=False)
+    assert done.returncode == 0 and "agree with it to 0.0001" in done.stdout, done.stdout + done.stderr
+    assert re.search(r"agrees up to epoch \d+, after which rounding moves it", done.stdout), done.stdout
+    curves.assign(train=curves["train"] * 1.01).to_csv(folder / "curves.csv", index=False)
+    done = sweep("--verify", "chaos", "1", small=False)
+    assert done.returncode == 1 and "its curve is another one from epoch 1 on" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

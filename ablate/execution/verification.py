@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +19,14 @@ from ablate.execution.processes import prepare_environment
 from ablate.execution.progress import ProgressDisplay
 from ablate.machine import processor
 from ablate.plan.random_streams import TrialId
-from ablate.plan.study_plan import make_plan
+from ablate.plan.search_space import Entry, Range
+from ablate.plan.study_plan import StudyPlan, make_plan
 from ablate.storage.folder import StudyFolder
 from ablate.storage.metadata import study_metadata
 from ablate.storage.tables import MACHINE_COLUMNS, Curve, trial_id
 
 TOLERANCE = 1e-4  # of a score, on another processor or with other versions of the libraries
+_NUDGE = 1e-6  # of a learning rate: more than rounding, less than anyone would call another setting
 _SCORES = ("validation", "test")
 # With the processor they make the last bits: the same here and there, and every number must be the same.
 _LIBRARIES = ("torch", "numba", "numpy", "scipy")
@@ -38,13 +41,16 @@ class Verification:
     trials: list[TrialId]  # those trained again
     exact: bool  # whether every bit was compared, and not scores to TOLERANCE
     differences: list[str]  # in words
+    in_part: dict[TrialId, int]  # those that rounding moves: they agree over so many epochs, and no more can be said
 
 
 def verify_study(folder: StudyFolder, number: int, jobs: int) -> Verification:
     """Train `number` random trials of a study again, replicates among them, and compare them with its tables.
 
-    On the processor of a trial, with the same libraries, every number must be the same to the last bit, times apart;
-    elsewhere its scores must agree to TOLERANCE, relative or absolute.
+    On the processor of a trial, with the same libraries, every number must be the same to the last bit, times apart.
+    Elsewhere rounding differs, and its scores must agree to TOLERANCE, relative or absolute. Training may amplify
+    rounding beyond that. So a trial that does not agree is trained once more with a learning rate changed by a
+    millionth. If that moves its scores by more than TOLERANCE too, its curve must agree over the epochs before.
 
     Raises:
         UserError: there is no such study, it has no ended trial, or data or equations are not those it was made with.
@@ -75,15 +81,55 @@ def _verify(folder: StudyFolder, number: int, jobs: int) -> Verification:
     same_libraries = all(then.get(name) == now.get(name) for name in _LIBRARIES)
     exact = {trial: same_libraries and _same_processor(there[trial][0], then) for trial in chosen}
     plan = replace(plan, backends={**choose_backends(plan, progress), **_backends({t: there[t][0] for t in chosen})})
-    executor, differences = make_executor("serial" if plan.only_here() else "local", plan), []
+    again = _train(plan, chosen)
+    differences = {trial: _compare(again[trial], *there[trial], exact[trial]) for trial in chosen}
+    doubtful = [trial for trial in chosen if differences[trial] and not exact[trial]]
+    nudged_plan = replace(plan, config=replace(plan.config, search=_nudged(config.search)))
+    nudged = _train(nudged_plan, doubtful) if doubtful else {}
+    in_part = {}
+    for trial in doubtful:
+        if _same_scores(again[trial].row, nudged[trial].row):
+            continue  # rounding is no excuse
+        steady = _epochs_in_common(again[trial].curve, nudged[trial].curve, TOLERANCE / 10)
+        agree = _epochs_in_common(again[trial].curve, there[trial][1], TOLERANCE)
+        if agree >= steady:
+            in_part[trial], differences[trial] = steady, []
+        else:
+            differences[trial] = [f"{trial}: its curve is another one from epoch {agree + 1} on"]
+    said = [words for found in differences.values() for words in found]
+    return Verification(chosen, all(exact.values()), said, in_part)
+
+
+def _train(plan: StudyPlan, trials: Sequence[TrialId]) -> dict[TrialId, TrialResult]:
+    progress = ProgressDisplay(list(trials), {task.name: task.direction for task in plan.tasks})
+    executor = make_executor("serial" if plan.only_here() else "local", plan)
+    results = {}
     try:
         with progress:
-            for result in executor.run(chosen):
+            for result in executor.run(trials):
                 progress.add(result.trial, result.row["state"], result.row["validation"])
-                differences += _compare(result, *there[result.trial], exact[result.trial])
+                results[result.trial] = result
     finally:
         executor.stop()
-    return Verification(chosen, all(exact.values()), differences)
+    return results
+
+
+def _nudged(search: dict[str, Entry]) -> dict[str, Entry]:
+    """The search space in which every learning rate is greater by a millionth, and nothing else is changed."""
+    rate = search["learning_rate"]
+    if isinstance(rate, Range):
+        return {**search, "learning_rate": replace(rate, low=rate.low * (1 + _NUDGE), high=rate.high * (1 + _NUDGE))}
+    return {**search, "learning_rate": rate * (1 + _NUDGE)} if isinstance(rate, float) else search
+
+
+def _same_scores(a: Row, b: Row) -> bool:
+    return all(_equal(a[name], b[name], TOLERANCE) for name in _SCORES)
+
+
+def _epochs_in_common(a: Curve, b: Curve, tolerance: float) -> int:
+    """Over how many epochs from the first on two curves agree; 0 for replicates, of which no curve is kept."""
+    equal = [all(_equal(x, y, tolerance) for x, y in zip(*epochs, strict=True)) for epochs in zip(a, b, strict=False)]
+    return equal.index(False) if False in equal else len(equal)
 
 
 def _backends(rows: dict[TrialId, Row]) -> dict[str, str]:
