@@ -10,10 +10,11 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from ablate.analysis import AnalysisTables
 from ablate.definitions.study_results import StudyResults
-from ablate.report import FIGURES
+from ablate.report import FIGURES, style
 from ablate.report.style import BLUE, VERMILLION
 from ablate.testing.synthetic import synthetic_results
 from tests.test_report import SHOWN
@@ -93,3 +94,38 @@ def test_large_studies_fit_a_page_and_show_every_task(name, tasks, variants, n):
     picture = FIGURES[name](AnalysisTables(synthetic_results(tuple(places), names, n)))
     assert picture.get_size_inches()[0] <= 7.21
     assert set(places) <= {word for text in picture.findobj(Text) for word in re.findall(r"[\w-]+", text.get_text())}
+
+
+def words_of(picture: Figure) -> dict[str, list[Bbox]]:
+    """Where each word that is drawn stands, in pixels; ticks beyond an axis are there but not drawn."""
+    beyond = {
+        id(label)
+        for ax in picture.axes
+        for axis in (ax.xaxis, ax.yaxis)
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+        for label in (tick.label1, tick.label2)
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval()) * (1 + 1e-9)
+    }
+    found: dict[str, list[Bbox]] = {}
+    for text in picture.findobj(Text):
+        if text.get_text().strip() and text.get_visible() and id(text) not in beyond:
+            found.setdefault(text.get_text(), []).append(text.get_window_extent())
+    return found
+
+
+@pytest.mark.parametrize(("tasks", "variants", "n"), [(1, 11, 110), (1, 2, 6), (3, 11, 20)])
+@pytest.mark.parametrize("name", SHOWN)
+def test_no_word_is_cut_off(name, tasks, variants, n):
+    names, places = ("V", *(f"X{k}" for k in range(variants - 1))), tuple(f"task{k}" for k in range(tasks))
+    _, picture = drawn(synthetic_results(places, names, n, controls=2, confirmations=5), name)
+    for word, boxes in words_of(picture).items():
+        for box in boxes:
+            assert box.x0 >= picture.bbox.x0 - 1 and box.x1 <= picture.bbox.x1 + 1, f"{word!r} is cut off at a side"
+            assert box.y0 >= picture.bbox.y0 - 1 and box.y1 <= picture.bbox.y1 + 1, f"{word!r} is cut off"
+
+
+def test_an_even_grid_is_drawn_evenly_and_one_of_logarithms_is_not():
+    ax, _ = Figure().subplots(1, 2)
+    style.scale_axis(ax, "x", np.linspace(0.033, 0.967, 15).round(6))  # of input noise
+    style.scale_axis(ax, "y", np.geomspace(1e-3, 0.2, 15).round(6))  # of learning rates
+    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "log")

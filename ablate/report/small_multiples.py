@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from ablate.report import style
 from ablate.report.style import BLACK, BLUE, QUIET
@@ -145,7 +145,7 @@ def _panel(ax: Axes, block: Block, name: str, reference: str, width: float, rast
         ax.xaxis.set_major_locator(LogLocator(subs=(1,) if max(ends) / min(ends) > 30 else (1, 3)))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))  # 10k: a panel is no wider than four long numbers
         ax.set_xlim(min(ends) / 1.1, max(ends) * 1.1 if max(ends) > min(ends) else 2 * max(ends))
     else:
         ax.set_xlim(*style.padded(min(ends), max(ends)))

@@ -103,10 +103,16 @@ def padded(low: float, high: float) -> tuple[float, float]:
 
 
 def scale_axis(ax: Axes, which: Literal["x", "y"], values: Iterable[float]) -> None:
-    """Show a hyperparameter along the x or y axis: in logarithms where its values span a factor of LOGARITHMIC."""
-    low, high = min(values), max(values)
+    """Show a hyperparameter along the x or y axis: in logarithms where its values span a factor of LOGARITHMIC.
+
+    A grid of evenly spaced values is of one that is drawn evenly, and so is its axis.
+    """
+    grid = np.unique(np.fromiter(values, float))
+    grid = grid[np.isfinite(grid)]
+    low, high = grid[0], grid[-1]
+    even = len(grid) > 2 and np.allclose(np.diff(grid), (high - low) / (len(grid) - 1), rtol=1e-3)
     axis = {"x": ax.xaxis, "y": ax.yaxis}[which]
-    if low <= 0 or high / low < LOGARITHMIC:
+    if even or low <= 0 or high / low < LOGARITHMIC:
         axis.set_major_locator(MaxNLocator(4))
         return
     {"x": ax.set_xscale, "y": ax.set_yscale}[which]("log")

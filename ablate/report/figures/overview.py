@@ -26,6 +26,7 @@ _END = 2.0  # standard deviations at which the colours end
 _COLOURS = LinearSegmentedColormap.from_list("better to worse", [style.BLUE, "#ffffff", style.VERMILLION])
 _MARKS = {WORSE: "■", BETTER: "●"}
 _CELL, _ROW = 0.62, 0.14  # inches
+_HEADING, _LEGEND = 1.1, 3.7  # inches: what the heading of a set needs, and the legend
 _READABLE, _LETTER = 0.4, 0.052  # inches: what a cell needs for its number, and a letter of a task's name
 
 
@@ -44,7 +45,7 @@ def overview(tables: Mapping[str, pd.DataFrame]) -> Figure:
         columns = {name: unique(part, "task") for name, part in parts.items()}
         cells = sum(map(len, columns.values()))
         cell = min(_CELL, (style.WIDTH - 1.1) / cells)
-        size = max(3.4, 1.1 + cells * cell), 1.35 + _ROW * max(len(order), 4)
+        size = max(1.1 + cells * cell, 1.1 + _HEADING * len(sets), _LEGEND), 1.35 + _ROW * max(len(order), 4)
         picture = Figure(figsize=size, layout=style.constrained())
         axes = picture.subplots(1, len(sets), squeeze=False, width_ratios=[len(columns[name]) for name in sets])[0]
         controls = set(table.loc[table["role"].eq(CONTROL), "variant"])
