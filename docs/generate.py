@@ -314,6 +314,13 @@ def scale() -> str:
     return text(ROOT / "benchmarks" / "results")
 
 
+def instrument() -> str:
+    """What the default budget finds of the differences of a longer study, from its CSV file."""
+    from benchmarks.instrument import text
+
+    return text(ROOT / "benchmarks" / "results")
+
+
 def music_column() -> str:
     """What the study of the paper's music column found, by variant."""
     from docs.studies import music_column
@@ -345,6 +352,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "speed": speed,
     "scale": scale,
     "calibration": calibration,
+    "instrument": instrument,
     "music-column": music_column,
     "music-claims": music_claims,
 }

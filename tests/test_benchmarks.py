@@ -150,16 +150,18 @@ def test_the_figures_of_epochs_and_sweeps_show_their_tables() -> None:
 
 def test_a_short_study_is_measured_by_a_longer_one() -> None:
     """What it finds of the differences of the long one, what of the large ones, and what it reverses."""
-    columns = ["task", "set", "variant", "role", "effect", "verdict"]
+    columns = ["task", "set", "variant", "role", "effect", "verdict", "equivalent"]
     same, worse, better = "no significant difference", "worse", "better"
     long = [("a", 2.0, worse), ("b", 0.4, worse), ("c", -1.5, better), ("d", 0.0, same), ("e", 1.2, worse)]
     short = [("a", 1.8, worse), ("b", 0.3, same), ("c", -1.1, better), ("d", 0.9, worse), ("e", -0.8, better)]
+    within = [{"d"}, {"b", "d"}]  # of the long one, and of the short one, which is wrong about b
+    long, short = ([(*row, row[0] in names) for row in rows] for rows, names in zip((long, short), within, strict=True))
     tables = [
         pd.DataFrame([("music", "all", name, "variant", *rest) for name, *rest in study], columns=columns)
         for study in (short, long)
     ]
     found = instrument.measured(*tables).set_index("question")
-    assert found["of"].tolist() == [4, 3, 3] and found["holds"].tolist() == [2, 2, 1]
+    assert found["of"].tolist() == [4, 3, 3, 2] and found["holds"].tolist() == [2, 2, 1, 1]
     first = found.iloc[0]
     assert first["share"] == 0.5 and first["low"] == pytest.approx(0.0676, abs=1e-4)
     assert first["high"] == pytest.approx(0.9324, abs=1e-4)
