@@ -70,7 +70,8 @@ def _effects(study: ablate.Study) -> pd.DataFrame:
     across = study.table("across_tasks").rename(columns={"difference": "effect"})
     across = across.dropna(subset="effect").assign(task=ACROSS, set=ACROSS, equivalent=False)
     effects = study.table("standardised_effects")
-    return pd.concat([effects, across[[*KEYS, "role", "effect", "verdict", "equivalent"]]], ignore_index=True)
+    shown = [*KEYS, "role", "effect", "verdict", "equivalent"]
+    return pd.concat([effects.reindex(columns=shown), across.reindex(columns=shown)], ignore_index=True)
 
 
 def measured(short: pd.DataFrame, long: pd.DataFrame) -> pd.DataFrame:
