@@ -335,6 +335,13 @@ def music_claims() -> str:
     return music_claims()
 
 
+def cells() -> str:
+    """What the study of forty-one cells found, by variant and task."""
+    from docs.studies import cells
+
+    return cells()
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "command-line": command_line,
     "configuration": configuration,
@@ -355,6 +362,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "instrument": instrument,
     "music-column": music_column,
     "music-claims": music_claims,
+    "cells": cells,
 }
 
 

@@ -59,6 +59,18 @@ def _said(row: dict[str, Any]) -> str:
     return f"{text} =" if row["equivalent"] else text
 
 
+def cells() -> str:
+    """What the best settings of `example`, trained anew, are from the reference's on each task."""
+    compared = of_report("example", "comparisons")
+    compared = compared.loc[compared["set"].eq("confirmed") & compared["role"].eq("variant")]
+    order = of_report("example", "standardised_effects").query("set == 'confirmed'").groupby("variant")["effect"].mean()
+    units = of_report("example", "tasks").set_index("task")["metric"]
+    tasks = list(dict.fromkeys(compared["task"]))
+    said = {(row["variant"], row["task"]): _said(row) for row in compared.to_dict("records")}
+    rows = [(name, *(said.get((name, task), "") for task in tasks)) for name in order.sort_values().index]
+    return table(("variant", *(f"{task}, {units[task]}" for task in tasks)), rows)
+
+
 def music_claims() -> str:
     """What `greff-music` says of the papers' claims on its task."""
     claims = of_report("greff-music", "scorecard")
