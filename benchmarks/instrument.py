@@ -31,6 +31,7 @@ QUESTIONS = (
     "differences that both find, of which they say the opposite",
     "what the short one shows to be within its margin, and the long one to be beyond it",
 )
+COLUMNS = ("set", "question", "of", "holds", "share", "low", "high")  # the last two: the interval of the share
 SHOWN_SETS = {**SET_NAMES, ACROSS: "all trials, tasks together"}
 
 
@@ -95,7 +96,7 @@ def measured(short: pd.DataFrame, long: pd.DataFrame) -> pd.DataFrame:
                 low, high = binomtest(sum(answers), len(answers)).proportion_ci(0.95)
                 row |= {"share": sum(answers) / len(answers), "low": low, "high": high}
             rows.append(row)
-    return pd.DataFrame(rows, columns=["set", "question", "of", "holds", "share", "low", "high"])
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _beyond(row: dict[str, Any]) -> bool:

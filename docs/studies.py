@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pandas as pd
@@ -33,14 +34,14 @@ def music_column() -> str:
         name = best["variant"]
         if name.startswith("control"):
             continue
-        mean, std, count = again.loc[name]
+        average, std, count = again.loc[name]
         said = {row["set"]: row for row in compared.loc[compared["variant"].eq(name)].to_dict("records")}
         theirs = published.loc[name] if name in published.index else None
         rows.append(
             (
                 name,
                 f"{best['best_test']:.2f}",
-                f"{mean:.2f} ± {std:.2f} ({count:.0f})",
+                f"{average:.2f} ± {std:.2f} ({count:.0f})",
                 *(_said(said[each]) if each in said else "the reference" for each in QUESTIONS),
                 "" if theirs is None else f"{theirs['difference']:+.2f}{' *' if theirs['different'] else ''}",
             )
@@ -63,11 +64,17 @@ def cells() -> str:
     """What the best settings of `example`, trained anew, are from the reference's on each task."""
     compared = of_report("example", "comparisons")
     compared = compared.loc[compared["set"].eq("confirmed") & compared["role"].eq("variant")]
-    order = of_report("example", "standardised_effects").query("set == 'confirmed'").groupby("variant")["effect"].mean()
+    effects: dict[str, list[float]] = {}
+    for row in of_report("example", "standardised_effects").to_dict("records"):
+        if row["set"] == "confirmed" and row["role"] == "variant":
+            effects.setdefault(row["variant"], []).append(row["effect"])
     units = of_report("example", "tasks").set_index("task")["metric"]
     tasks = list(dict.fromkeys(compared["task"]))
     said = {(row["variant"], row["task"]): _said(row) for row in compared.to_dict("records")}
-    rows = [(name, *(said.get((name, task), "") for task in tasks)) for name in order.sort_values().index]
+    rows = [
+        (name, *(said.get((name, task), "") for task in tasks))
+        for name in sorted(effects, key=lambda name: mean(effects[name]))
+    ]
     return table(("variant", *(f"{task}, {units[task]}" for task in tasks)), rows)
 
 

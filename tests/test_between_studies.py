@@ -159,8 +159,8 @@ def test_the_command_writes_a_page_beside_the_studies(
         folder = tmp_path / "results" / name
         folder.mkdir(parents=True)
         for file in ("config.toml", "metadata.json"):
-            (folder / file).write_bytes((ROOT / "results" / "example" / file).read_bytes())
-        table = pd.read_csv(ROOT / "results" / "example" / "trials.csv", dtype=str, keep_default_na=False)
+            (folder / file).write_bytes((ROOT / "results" / "greff-music" / file).read_bytes())
+        table = pd.read_csv(ROOT / "results" / "greff-music" / "trials.csv", dtype=str, keep_default_na=False)
         kept = table[table["variant"].isin(["V", "NFG"]) & table["index"].astype(int).lt(most)]
         kept.to_csv(folder / "trials.csv", index=False)
     assert main(["--compare", "a", "b"]) == 0

@@ -18,8 +18,8 @@ import pytest
 
 import ablate
 from ablate.cli.main import make_parser
+from benchmarks import instrument, scale
 from benchmarks import page as speed_page
-from benchmarks import scale
 from benchmarks.calibration import page as calibration_page
 from docs import generate
 from tests.conftest import ROOT
@@ -168,7 +168,11 @@ def test_a_column_without_an_explanation_is_found_out() -> None:
 
 
 def test_the_columns_of_the_benchmarks_are_explained() -> None:
-    of_its_own = {calibration_page.FILE: calibration_page.COLUMNS, "scale.csv": {"trials", *scale.COLUMNS}}
+    of_its_own = {
+        calibration_page.FILE: calibration_page.COLUMNS,
+        "instrument.csv": instrument.COLUMNS,
+        "scale.csv": {"trials", *scale.COLUMNS},
+    }
     for file in (ROOT / "benchmarks" / "results").glob("*.csv"):
         assert set(pd.read_csv(file).columns) <= set(of_its_own.get(file.name, speed_page.COLUMNS))
 

@@ -12,6 +12,7 @@ import pytest
 
 import ablate
 from ablate.plan.numerics import NUMERICS_VERSION
+from benchmarks.instrument import QUESTIONS
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "docs" / "findings.md"]
@@ -59,6 +60,16 @@ def test_each_number_of_a_finding_stands_in_a_row_that_it_names(page: str, findi
 
 def test_the_readme_opens_with_five_findings() -> None:
     assert sum(page == "README.md" for page, _ in findings()) == 5
+
+
+def test_the_readme_says_how_good_an_instrument_the_default_budget_is() -> None:
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "instrument.csv").set_index(["set", "question"])
+    found, reversed_ = table.loc[("all", QUESTIONS[1])], table.loc[("all", QUESTIONS[2])]
+    low, share, high = (round(100 * found[name]) for name in ("low", "share", "high"))
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"{found['holds']:.0f} of the {found['of']:.0f} differences of one standard deviation and more" in text
+    assert f"({share} %, 95 % interval {low} % to {high} %)" in text
+    assert reversed_["holds"] == 0 and f"in none of the {reversed_['of']:.0f} that both find" in text
 
 
 def todays_studies() -> list[str]:

@@ -63,5 +63,5 @@ def test_a_folder_is_read_with_all_that_its_report_needs():
     assert set(results.trials["variant"]) == {variant.name for variant in results.variants}
     assert results.trials.groupby(["task", "variant"]).size().max() == results.expected_trials
     assert results.baselines["music"] == pytest.approx(results.task("music").baseline)
-    assert len(results.curves) == results.trials["epochs"].sum()
-    assert results.configuration["trials"] == results.expected_trials and "torch" in results.environment
+    assert len(results.curves_of(results.trials)) == results.trials["epochs"].sum()
+    assert results.configuration["hours"] == 2 and "torch" in results.environment
