@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -103,6 +104,17 @@ def test_other_changes_and_other_cells_are_named_by_what_they_are():
     found = said(study({"music": {"CIFG": GOOD, "GRU": BAD}}))
     assert found["Coupled input and forget gate (CIFG) is better on music"].startswith("by 1.00 [")
     assert found["Other cells on music"].startswith("worse: GRU (+1.00")
+
+
+def test_a_verdict_on_tasks_together_against_the_mean_is_told_as_one_of_ranks():
+    """A cell that is a little better at all draws but one, and far worse there, is better by ranks."""
+    draws = np.append(np.linspace(7, 10, 19), 3.0)
+    steps = np.where(np.arange(20) < 19, -0.2 - 0.01 * np.arange(20), 6.0)
+    parts = [part for t in "ab" for part in (trials("V", list(draws), t), trials("GRU", list(draws + steps), t))]
+    results = study({"a": {"GRU": BAD}, "b": {"GRU": BAD}}, trials=pd.concat(parts, ignore_index=True))
+    found = said(replace(results, expected_trials=20))
+    (text,) = [text for lead, text in found.items() if "2 tasks together" in lead]
+    assert re.fullmatch(r"better: GRU \(\+\d\.\d+†?, by ranks\)\.", text), text
 
 
 def test_a_task_on_which_nothing_was_learned_is_told_instead_of_compared():

@@ -75,7 +75,9 @@ def _parts_of_the_reference(results: StudyResults, tables: Mapping[str, pd.DataF
     lines = [line for _, line in sorted(told, key=lambda each: each[0])]
     lines, more = lines[:MANY_LINES], lines[MANY_LINES:]
     if more:
-        lines.append(Line(f"{len(more)} further groups of parts", "differ too; the table of comparisons has them."))
+        one = len(more) == 1
+        further = f"{len(more)} further {'group' if one else 'groups'} of parts"
+        lines.append(Line(further, f"{'differs' if one else 'differ'} too; the table of comparisons has all."))
     if untold:
         names = [f"{part.change} ({part.variant})" for part in untold]
         lines.append(Line("Not told, neither different nor equal", f"{_some(names)}."))
@@ -180,7 +182,8 @@ def _other_cells(results: StudyResults, tables: Mapping[str, pd.DataFrame]) -> l
         rows = [row for row in rows if row["variant"] not in children]
         told = {
             verdict: [
-                f"{row['variant']} ({signed(row['difference'], places(row))}{marks.get((task, row['variant']), '')})"
+                f"{row['variant']} ({signed(row['difference'], places(row))}{marks.get((task, row['variant']), '')}"
+                f"{', by ranks' if together and (row['difference'] > 0) != (verdict == WORSE) else ''})"
                 for row in sorted(rows, key=lambda row: -abs(row["difference"]))
                 if row["verdict"] == verdict
             ]
